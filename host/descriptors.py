@@ -109,7 +109,7 @@ class Task:
 
     `run` is called as `run()` or, when it has a parameter of that name, as `run(task_status=...)`: then the plugin is
     ready only once it called `task_status.started()`, within `start_timeout_s`. At stop, `ctx.draining` is set first and
-    the task has `stop_timeout_s` to end by itself before it is cancelled.
+    the task has `stop_timeout_s` to end by itself before it is cancelled; 0 cancels it at once.
 
     `restart` decides what its end means: "permanent" must never end, "transient" may return but not raise, and either
     breach fails the plugin, which is restarted whole; a "temporary" task that raises is logged and counted, no more.
@@ -119,7 +119,7 @@ class Task:
     run: Callable[..., Awaitable[None]]
     restart: RestartPolicy = "permanent"
     start_timeout_s: float = 30.0
-    stop_timeout_s: float = 5.0
+    stop_timeout_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""Structured logs on standard error: a console form for people, JSON for machines.
+
+The supervisor binds `plugin` before it opens a plugin's nursery, so that every line from inside carries it. What
+libraries log through the standard library comes out in the same form.
+"""
+
+import logging
+import os
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+LogFormat = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def configure_logging(format: LogFormat = "auto", level: LogLevel = "info", *, stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (standard error by default). "auto" is console on a terminal, JSON elsewhere."""
+    out = stream or sys.stderr
+    console = format == "console" or (format == "auto" and out.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: list[Any]
+    if console:
+        plain = structlog.dev.plain_traceback
+        renderer = [structlog.dev.ConsoleRenderer(colors=wants_colour(out), exception_formatter=plain)]
+    else:
+        renderer = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # Their INFO lines say per request what the access log says better.
+    for noisy in ("httpx", "httpcore", "hypercorn.access"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether to colour output to `stream`: NO_COLOR and FORCE_COLOR decide first, then a terminal that is not dumb."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
