@@ -32,8 +32,8 @@ class PluginContext:
     """A plugin's view of the house. Made anew at each start; nothing in it outlives that run.
 
     `config` is the validated model of the plugin's section (None when it has none). `metrics` maps the names
-    of `quartet_metrics` to their Prometheus objects. `data_dir` exists and belongs to the plugin alone. `threads` is its
-    own limiter for `trio.to_thread.run_sync`. `draining` is set when the plugin is about to stop: long-lived
+    of `quartet_metrics` to their Prometheus objects. `data_dir` exists and belongs to the plugin alone. `threads` is
+    its own limiter for `trio.to_thread.run_sync`. `draining` is set when the plugin is about to stop: long-lived
     streams end then by themselves. `restart_count` counts the restarts after failures since the host started.
     """
 

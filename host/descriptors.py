@@ -32,7 +32,7 @@ class PluginInfo:
     `requires_api` is the lowest `host.api.API_VERSION` it works with, as "MAJOR.MINOR"; another MAJOR is refused.
     `requires` are plugins that must be enabled, start before and stop after this one; `after` only orders the start.
     `services` are those it uses: asking the context for another is an error. `config` models its own section of
-    `[plugins.NAME]`. `migrations` is the folder with its numbered SQL files (`0001_seats.sql`), applied before `setup`'s
+    `[plugins.NAME]`. `migrations` is the folder with its numbered SQL files (`0001_seats.sql`), applied before its
     tasks start. Missing `version` means that of the distribution.
     """
 
@@ -68,8 +68,8 @@ class Operation:
 class Mount:
     """An ASGI app under a path prefix. The longest prefix wins; two plugins may not claim the same one.
 
-    The app sees the whole path in `scope["path"]`, and an empty `root_path`. While its plugin is down the host answers 503
-    in its stead. `body_bytes_max` and `request_timeout_s` narrow the host's own limits, None keeps them.
+    The app sees the whole path in `scope["path"]`, and an empty `root_path`. While its plugin is down the host answers
+    503 in its stead. `body_bytes_max` and `request_timeout_s` narrow the host's own limits, None keeps them.
     `content_types` are those accepted on requests that change state (any other is answered 415).
     `cross_origin` lets browsers of other sites in, for APIs whose callers carry their own credentials in a header.
     """
@@ -108,7 +108,7 @@ class Task:
     """A background task in the plugin's nursery.
 
     `run` is called as `run()` or, when it has a parameter of that name, as `run(task_status=...)`: then the plugin is
-    ready only once it called `task_status.started()`, within `start_timeout_s`. At stop, `ctx.draining` is set first and
+    ready only once it called `task_status.started()`, within `start_timeout_s`. At stop, `ctx.draining` is set first;
     the task has `stop_timeout_s` to end by itself before it is cancelled; 0 cancels it at once.
 
     `restart` decides what its end means: "permanent" must never end, "transient" may return but not raise, and either

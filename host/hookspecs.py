@@ -1,8 +1,8 @@
 """The hooks of a plugin. All are synchronous, optional but `quartet_info`, and called for one plugin at a time.
 
 Name only the arguments you need. Within one start of a plugin they are called in the order of this file: `info` once
-at load; then, at each start or restart, `metrics`, `setup`, `routes`, `tasks`, `health`, `card`; `commands` only for the
-command line. An exception is attributed to the plugin and the hook, and fails that plugin alone.
+at load; then, at each start or restart, `metrics`, `setup`, `routes`, `tasks`, `health`, `card`; `commands` only for
+the command line. An exception is attributed to the plugin and the hook, and fails that plugin alone.
 """
 
 from collections.abc import Iterable

@@ -23,7 +23,7 @@ class RestartSchedule:
     _failed_at_s: list[float] = field(default_factory=list)
 
     def failed(self, now_s: float, jitter: float) -> float | None:
-        """Note a failure at `now_s` (any monotonic clock); return the delay in seconds before a restart, None to give up.
+        """Note a failure at `now_s` (monotonic); return the delay before a restart in seconds, or None to give up.
 
         `jitter` is a random number in [0, 1): the delay is between half and the whole of the exponential step.
         """
