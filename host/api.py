@@ -35,6 +35,23 @@ from host.asgi import read_json as read_json
 from host.asgi import send_json as send_json
 from host.asgi import send_problem as send_problem
 from host.asgi import text_response as text_response
+from host.asgi import ClientDisconnected as ClientDisconnected
+from host.asgi import EventStream as EventStream
+from host.asgi import Request as Request
+from host.asgi import Response as Response
+from host.asgi import Router as Router
+from host.asgi import empty_response as empty_response
+from host.asgi import encode_event as encode_event
+from host.asgi import header as header
+from host.asgi import html_response as html_response
+from host.asgi import json_response as json_response
+from host.asgi import problem_from as problem_from
+from host.asgi import problem_response as problem_response
+from host.asgi import read_body as read_body
+from host.asgi import read_json as read_json
+from host.asgi import send_json as send_json
+from host.asgi import send_problem as send_problem
+from host.asgi import text_response as text_response
 from host.context import PluginContext as PluginContext
 from host.descriptors import ASGIApp as ASGIApp
 from host.descriptors import Card as Card
@@ -57,5 +74,7 @@ from host.errors import OutcomeUnknown as OutcomeUnknown
 from host.errors import PluginError as PluginError
 from host.errors import ServiceUnavailable as ServiceUnavailable
 from host.hookspecs import hookimpl as hookimpl
+from host.units import Duration as Duration
+from host.units import Size as Size
 
 API_VERSION = "1.0"
