@@ -74,6 +74,7 @@ from host.errors import OutcomeUnknown as OutcomeUnknown
 from host.errors import PluginError as PluginError
 from host.errors import ServiceUnavailable as ServiceUnavailable
 from host.hookspecs import hookimpl as hookimpl
+from host.secret import Secret as Secret
 from host.units import Duration as Duration
 from host.units import Size as Size
 
