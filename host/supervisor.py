@@ -106,6 +106,10 @@ class Supervisor:
         while not holds():
             await self._changed.wait()
 
+    def next_change(self) -> trio.Event:
+        """An event that is set at the next change of any plugin."""
+        return self._changed
+
     def drain(self) -> None:
         """Tell every running plugin that the end is near, without stopping anything."""
         for unit in self.units.values():
