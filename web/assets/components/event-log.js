@@ -1,0 +1,34 @@
+// <event-log label="…" empty="…">: what happened, newest first, bounded; read politely by screen readers.
+
+import { timeOfDay } from "../format.js";
+
+const ENTRIES_MAX = 100;
+
+export class EventLog extends HTMLElement {
+  #list = document.createElement("ol");
+  #empty = document.createElement("p");
+
+  connectedCallback() {
+    if (this.#list.isConnected) return;
+    this.#list.setAttribute("role", "log");
+    this.#list.setAttribute("aria-label", this.getAttribute("label") ?? "Events");
+    this.#empty.className = "event-empty";
+    this.#empty.textContent = this.getAttribute("empty") ?? "Nothing has happened yet.";
+    this.replaceChildren(this.#empty, this.#list);
+  }
+
+  /** @param {{text: string, at?: Date, voice?: string}} entry the oldest leaves when there are too many */
+  add({ text, at = new Date(), voice = "" }) {
+    this.#empty.hidden = true;
+    const item = document.createElement("li");
+    if (voice !== "") item.dataset.voice = voice;
+    const time = document.createElement("time");
+    time.dateTime = at.toISOString();
+    time.textContent = timeOfDay(at);
+    item.append(time, " ", text);
+    this.#list.prepend(item);
+    while (this.#list.children.length > ENTRIES_MAX) this.#list.lastElementChild?.remove();
+  }
+}
+
+customElements.define("event-log", EventLog);

@@ -1,0 +1,129 @@
+// <proof-card plugin="…">: a promise, the button that tests it, the verdict, and the way to the evidence.
+
+import { explain, requestJson } from "../fetch.js";
+import { figure } from "../format.js";
+import { follow } from "../overview.js";
+import { LiveNumber } from "./live-number.js";
+import "./verdict-mark.js";
+
+/** @typedef {import("../overview.js").Card} Card */
+/** @typedef {import("./verdict-mark.js").VerdictMark} VerdictMark */
+
+const RUNNING = new Set(["ready", "degraded"]);
+const PROOF_TIMEOUT_MS = 120_000;
+
+/** The server renders the card's words; this fills its figures, runs its proof, and follows its plugin's state. */
+export class ProofCard extends HTMLElement {
+  /** @type {(() => void) | null} */
+  #unfollow = null;
+  /** @type {Card | null} */
+  #card = null;
+  #isBusy = false;
+  /**
+   * Puts a proof's answer into one line; a page sets what suits its system.
+   * @type {(result: any) => string}
+   */
+  describe = () => "";
+
+  connectedCallback() {
+    this.#button?.addEventListener("click", () => void this.#prove());
+    this.#unfollow = follow({
+      onOverview: (overview) => {
+        const plugin = this.getAttribute("plugin");
+        const state = overview.host.plugins.find(({ name }) => name === plugin)?.state;
+        this.#card = overview.cards.find((card) => card.plugin === plugin) ?? this.#card;
+        this.#showState(state ?? this.#card?.state ?? "off");
+        if (this.#card !== null) this.#showFigures(this.#card);
+      },
+    });
+  }
+
+  disconnectedCallback() {
+    this.#unfollow?.();
+  }
+
+  get #button() {
+    return /** @type {HTMLButtonElement | null} */ (this.querySelector("[data-prove]"));
+  }
+
+  /** @param {string} state */
+  #showState(state) {
+    if (this.dataset.state === state) return;
+    this.dataset.state = state;
+    const word = this.querySelector("[data-state-word]");
+    if (word !== null) word.textContent = state;
+    if (this.#button !== null && !this.#isBusy) this.#button.disabled = !RUNNING.has(state);
+  }
+
+  /** @param {Card} card */
+  #showFigures(card) {
+    const list = this.querySelector("[data-figures]");
+    if (list === null) return;
+    for (const item of card.figures ?? []) {
+      let number = [...list.querySelectorAll("live-number")].find((each) => each.getAttribute("label") === item.label);
+      if (number === undefined) {
+        number = document.createElement("live-number");
+        number.setAttribute("label", item.label);
+        list.append(number);
+      }
+      if (number instanceof LiveNumber) number.update(item);
+    }
+  }
+
+  async #prove() {
+    const url = this.dataset.proofUrl ?? this.#card?.proof_url ?? "";
+    if (url === "" || this.#isBusy) return;
+    const body = this.#card?.proof_body ?? JSON.parse(this.dataset.proofBody ?? "{}");
+    this.#isBusy = true;
+    if (this.#button !== null) this.#button.disabled = true;
+    this.#say("running", "");
+    try {
+      const { data } = await requestJson(url, { method: "POST", body, timeout_ms: PROOF_TIMEOUT_MS });
+      this.#say(String(data?.verdict ?? "unknown"), this.describe(data));
+      this.#showEvidence(data?.url);
+      this.dispatchEvent(new CustomEvent("proved", { bubbles: true, detail: data }));
+    } catch (error) {
+      const { headline, detail, next } = explain(error);
+      this.#say("unknown", [`${headline}.`, detail, next].join(" "));
+    } finally {
+      this.#isBusy = false;
+      if (this.#button !== null) this.#button.disabled = !RUNNING.has(this.dataset.state ?? "");
+    }
+  }
+
+  /**
+   * @param {string} verdict
+   * @param {string} words
+   */
+  #say(verdict, words) {
+    const mark = /** @type {VerdictMark | null} */ (this.querySelector("verdict-mark"));
+    if (mark !== null) {
+      mark.hidden = false;
+      mark.verdict = verdict;
+    }
+    const line = this.querySelector("[data-outcome]");
+    if (line !== null) line.textContent = words;
+  }
+
+  /** @param {unknown} url */
+  #showEvidence(url) {
+    const link = /** @type {HTMLAnchorElement | null} */ (this.querySelector("[data-evidence]"));
+    if (link === null || typeof url !== "string" || !url.startsWith("/")) return;
+    link.href = url;
+    link.hidden = false;
+  }
+}
+
+/**
+ * Figures in one line: "1 booked · 999 rejected".
+ * @param {[unknown, string][]} parts
+ * @returns {string}
+ */
+export function oneLine(parts) {
+  return parts
+    .filter(([value]) => value !== undefined && value !== null)
+    .map(([value, noun]) => `${figure(value)} ${noun}`)
+    .join(" · ");
+}
+
+customElements.define("proof-card", ProofCard);
