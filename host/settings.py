@@ -9,11 +9,21 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+    model_validator,
+)
 
 from host.config_sources import RawConfig
+from host.http.limits import Limits
 from host.secret import Secret, ServiceUrl
-from host.units import Duration, unusable
+from host.units import Duration, Size, unusable
 
 PLUGIN_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
@@ -32,10 +42,58 @@ Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+def _off_to_none(value: object) -> object:
+    return None if value == "off" else value
+
+
+def _none_to_off(value: object, handler: SerializerFunctionWrapHandler) -> Any:
+    return "off" if value is None else handler(value)
+
+
+Items = Annotated[int, Field(ge=1)]
+Bytes = Annotated[Size, Field(gt=0)]
+Seconds = Annotated[Duration, Field(gt=0)]
+# TOML has no null, so a limit that is not to be is "off".
+OptionalItems = Annotated[
+    Items | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
+]
+OptionalSeconds = Annotated[
+    Seconds | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
+]
+
+
 class Section(BaseModel):
     """What all sections share: unknown keys are errors, and nothing changes after the configuration was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+_LIMITS: Final = Limits()
+
+
+class LimitsSettings(Section):
+    """`[server.limits]`: the sizes, counts and waits of `host.http.limits.Limits`, under the same names."""
+
+    header_bytes_max: Bytes = _LIMITS.header_bytes_max
+    header_count_max: Items = _LIMITS.header_count_max
+    target_bytes_max: Bytes = _LIMITS.target_bytes_max
+    body_bytes_max: Bytes = _LIMITS.body_bytes_max
+    connections_max: Items = _LIMITS.connections_max
+    connections_per_peer_max: OptionalItems = _LIMITS.connections_per_peer_max
+    header_read_s: Seconds = _LIMITS.header_read_s
+    keep_alive_s: Seconds = _LIMITS.keep_alive_s
+    tls_handshake_s: Seconds = _LIMITS.tls_handshake_s
+    request_s: Seconds = _LIMITS.request_s
+    write_stall_s: Seconds = _LIMITS.write_stall_s
+    grace_s: Seconds = _LIMITS.grace_s
+    backlog_connections: Items = _LIMITS.backlog_connections
+    receive_queue_messages: Items = _LIMITS.receive_queue_messages
+    websocket_message_bytes_max: Bytes = _LIMITS.websocket_message_bytes_max
+    websocket_ping_s: OptionalSeconds = _LIMITS.websocket_ping_s
+
+    def to_limits(self) -> Limits:
+        """The same as the record that engines and the dispatcher take."""
+        return Limits(**dict(self))
 
 
 class ServerSettings(Section):
@@ -46,13 +104,15 @@ class ServerSettings(Section):
     engine: Literal["hypercorn", "native"] = "hypercorn"
     certfile: FilePath | None = None
     keyfile: FilePath | None = None
+    keyfile_password: Secret | None = None
     allowed_hosts: Texts = ()
     cors_origins: Texts = ()
+    limits: LimitsSettings = LimitsSettings()
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the listener."""
-        if self.host == "localhost":
+        if self.host == "localhost" or self.host.startswith("unix:"):
             return True
         try:
             return ip_address(self.host).is_loopback

@@ -1,0 +1,24 @@
+"""`quartet schema`: the JSON Schema of config.toml."""
+
+from argparse import ArgumentParser, Namespace
+
+from host.commands import Exit
+from host.commands.options import add_config_options, settings_from
+from host.commands.terminal import Terminal
+from host.config import json_schema
+from host.inventory import take_inventory
+
+HELP = "print the JSON Schema of config.toml, with the sections of the enabled plugins"
+EXAMPLE = "quartet schema > config.schema.json"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_config_options(parser)
+
+
+def run(arguments: Namespace, terminal: Terminal) -> int:
+    settings, _ = settings_from(arguments)
+    inventory = take_inventory(settings, safe_mode=arguments.safe_mode)
+    terminal.json(json_schema(inventory.models))
+    terminal.problems([str(error) for error in inventory.errors.values()])
+    return Exit.PLUGIN if inventory.errors else Exit.OK
