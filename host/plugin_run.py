@@ -79,6 +79,8 @@ class PluginRun:
         self.failed_tasks: dict[str, str] = {}
         self.card: Card | None = None
         self.routes: list[Mount | Page] = []
+        self.lent = Lent()
+        self.threads = trio.CapacityLimiter(settings.threads_max)
         self._config = config
         self._settings = settings
         self._house = house
@@ -116,15 +118,15 @@ class PluginRun:
         """
         name = self.plugin.name
         with structlog.contextvars.bound_contextvars(plugin=name):
-            async with self._house.lend(self.plugin, self._settings) as lent:
-                ctx = self._context(lent)
+            async with self._house.lend(self.plugin, self._settings) as self.lent:
+                ctx = self._context()
                 try:
-                    await self._live(ctx, lent, task_status)
+                    await self._live(ctx, task_status)
                 finally:
                     self._draining.set()
                     self._house.metrics.detach(name)
 
-    def _context(self, lent: Lent) -> PluginContext:
+    def _context(self) -> PluginContext:
         name = self.plugin.name
         try:
             registry, metrics = plugin_metrics(name, self.plugin.call("quartet_metrics"))
@@ -139,23 +141,23 @@ class PluginRun:
             log=self._log,
             metrics=metrics,
             data_dir=data_dir,
-            threads=trio.CapacityLimiter(self._settings.threads_max),
+            threads=self.threads,
             draining=self._draining,
             restart_count=self._restart_count,
-            lent=lent,
+            lent=self.lent,
             authorize=self._house.authorize,
         )
 
-    async def _migrate(self, lent: Lent, folder: Path) -> None:
+    async def _migrate(self, folder: Path) -> None:
         from host.services.migrations import migrate
 
-        if lent.postgres is None:
+        if self.lent.postgres is None:
             reason, hint = "it has migrations, but no database", 'add "postgres" to PluginInfo.services'
             raise PluginError(self.plugin.name, "migrations", reason, origin=self.plugin.candidate.origin, hint=hint)
-        for applied in await migrate(lent.postgres, self.plugin.name, folder):
+        for applied in await migrate(self.lent.postgres, self.plugin.name, folder):
             self._log.info("migrated", migration=applied)
 
-    async def _live(self, ctx: PluginContext, lent: Lent, task_status: trio.TaskStatus[None]) -> None:
+    async def _live(self, ctx: PluginContext, task_status: trio.TaskStatus[None]) -> None:
         call, name = self.plugin.call, self.plugin.name
         state = call("quartet_setup", ctx=ctx)
         routes = call("quartet_routes", ctx=ctx, state=state)
@@ -166,7 +168,7 @@ class PluginRun:
         self._mount(routes)
         self._house.routes.unmount(name)
         if self.plugin.info.migrations is not None:
-            await self._migrate(lent, self.plugin.info.migrations)
+            await self._migrate(self.plugin.info.migrations)
         async with trio.open_nursery() as nursery:
             for task in tasks:
                 await self._start(nursery, task)

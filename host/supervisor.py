@@ -127,6 +127,11 @@ class Supervisor:
             if unit.state not in (PluginState.FAILED, PluginState.STOPPED):
                 self._enter(unit, PluginState.STOPPED, "")
 
+    async def remove(self, name: str) -> None:
+        """Stop a plugin and its dependents for good, and forget it."""
+        await self.stop([name])
+        del self.units[name]
+
     async def replace(self, name: str, plugin: LoadedPlugin, configured: SupervisedConfig) -> None:
         """Stop a plugin and start it with another configuration; its dependents stop before and come back after."""
         unit = self.units[name]

@@ -1,0 +1,314 @@
+"""The host as one program: services, plugins and listener in their nurseries, signals, drain, reload.
+
+    services: embedded Postgres and Redis, loop lag, signals
+        plugins: one supervising task each
+            serving: the engine
+
+The first signal drains: readiness goes 503, the listener closes, streams are told, plugins stop in order. The second
+cancels everything at once, the third ends the process. SIGHUP reads the configuration again and restarts only what
+changed in it.
+"""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+import trio
+
+from host.config import changed_plugins
+from host.errors import ConfigError, HostError
+from host.host_metrics import HouseCollector
+from host.http.dispatcher import Dispatcher
+from host.http.engine import TLS, Engine, bind, engine_named, is_loopback, urls
+from host.http.security import admin_guard
+from host.http.system import system_routes
+from host.inventory import Inventory, take_inventory
+from host.lending import Lender
+from host.plugin_run import House, RunSettings, leaves
+from host.plugins import HOST_DISTRIBUTION
+from host.services.embedded import Endpoint, run_embedded_postgres, run_embedded_redis
+from host.services.loop_lag import run_loop_lag
+from host.services.metrics import MetricsPage
+from host.settings import Settings
+from host.site import Site
+from host.supervisor import UP, PluginState, SupervisedConfig, Supervisor
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.host")
+
+WEB = Path(__file__).parents[1] / "web"
+
+HARD_STOP_S = 30.0
+"""How long after the first signal the process is ended, whatever still runs: longer than all grace periods together."""
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_FORCED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the host is run, beside its configuration.
+
+    `safe_mode` leaves third-party plugins out; `strict_plugins` ends the host when one cannot be loaded or started.
+    `reload` reads the configuration anew for SIGHUP. `announce` takes the lines for the person at the terminal.
+    `handle_signals` needs the main thread.
+    """
+
+    safe_mode: bool = False
+    strict_plugins: bool = False
+    reload: Callable[[], Settings] | None = None
+    announce: Callable[[str], None] = lambda line: None
+    handle_signals: bool = True
+
+
+class Application:
+    """One host, from its start to its exit code. Not run twice."""
+
+    def __init__(self, settings: Settings, options: Options | None = None) -> None:
+        self.settings = settings
+        self.options = options or Options()
+        self.urls: list[str] = []
+        self.endpoints: dict[str, Endpoint] = {}
+        self._drain = trio.Event()
+        self._abort = trio.CancelScope()
+        self._failure = ""
+        self._site: Site
+        self._supervisor: Supervisor
+        self._dispatcher: Dispatcher
+
+    def stop(self) -> None:
+        """Drain, stop everything in order, and let `run` return."""
+        self._drain.set()
+
+    async def run(self, *, task_status: trio.TaskStatus["Application"] = trio.TASK_STATUS_IGNORED) -> int:
+        """Run until drained and return the exit code; `started()` once every plugin is up, backing off or given up.
+
+        Raises:
+            HostError: the host cannot start: the port is taken, an embedded server does not come up, and the like.
+        """
+        try:
+            return await self._run(task_status)
+        except BaseExceptionGroup as group:
+            own = [leaf for leaf in leaves(group) if isinstance(leaf, HostError)]
+            if len(own) == len(leaves(group)):
+                raise own[0] from group
+            raise
+
+    async def _run(self, task_status: trio.TaskStatus["Application"]) -> int:
+        began_s = trio.current_time()
+        inventory = take_inventory(self.settings, safe_mode=self.options.safe_mode)
+        if inventory.problems:
+            raise ConfigError(inventory.problems)
+        limits = self.settings.server.limits.to_limits()
+        sockets = bind(
+            self.settings.server.host, self.settings.server.port, backlog_connections=limits.backlog_connections
+        )
+        with self._abort:
+            async with trio.open_nursery() as services:
+                if self.options.handle_signals:
+                    await services.start(self._handle_signals)
+                await self._start_embedded(services, inventory)
+                async with trio.open_nursery() as plugins:
+                    engine = self._build(plugins, services, sockets)
+                    async with trio.open_nursery() as serving:
+                        await serving.start(
+                            lambda task_status: engine.serve(
+                                self._dispatcher, sockets, limits, drain=self._drain, task_status=task_status
+                            )
+                        )
+                        self._admit(inventory)
+                        await self._supervisor.wait_settled()
+                        self._announce(trio.current_time() - began_s)
+                        task_status.started(self)
+                        serving.start_soon(self._watch_failures)
+                        await self._drain.wait()
+                        self._begin_draining()
+                    await self._supervisor.stop()
+                    plugins.cancel_scope.cancel("the host has stopped")
+                services.cancel_scope.cancel("the host has stopped")
+        if self._abort.cancelled_caught:
+            return EXIT_FORCED
+        if self._failure:
+            log.error("stopped after a failure", reason=self._failure)
+            return EXIT_FAILURE
+        return EXIT_OK
+
+    def _build(self, plugins: trio.Nursery, services: trio.Nursery, sockets: list[socket.socket]) -> Engine:
+        """Put the parts together; nothing runs yet but the loop's lag meter."""
+        settings, server = self.settings, self.settings.server
+        metrics = MetricsPage()
+        loopback = is_loopback(sockets)
+        self.urls = urls(sockets, tls=server.certfile is not None)
+        postgres, redis = self.endpoints.get("postgres"), self.endpoints.get("redis")
+        lender = Lender(
+            postgres_url=postgres.url if postgres else settings.postgres.url.reveal(),
+            redis_url=redis.url if redis else settings.redis.url.reveal(),
+            acquire_timeout_s=settings.postgres.acquire_timeout,
+            redis_timeout_s=settings.redis.timeout,
+        )
+        self._dispatcher = Dispatcher()
+        token = settings.admin.token.reveal() if settings.admin.token else None
+        house = House(
+            self._dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
+        )
+        self._supervisor = Supervisor(house, plugins)
+        self._site = Site(version(HOST_DISTRIBUTION), self._supervisor)
+        routes = system_routes(self._site, metrics, self._drain, WEB)
+        self._dispatcher.mount("host", routes)
+        engine = engine_named(server.engine, tls=_tls(settings))
+        parts = {"engine": engine.statistics, "http": self._dispatcher.statistics}
+        metrics.host.register(HouseCollector(self._site, self.endpoints, parts))
+        services.start_soon(run_loop_lag, metrics.host, self._note_lag)
+        return engine
+
+    async def _start_embedded(self, services: trio.Nursery, inventory: Inventory) -> None:
+        """Start the embedded servers that an enabled plugin needs, at once, and wait until they answer."""
+        needed = {service for plugin in inventory.ordered for service in plugin.info.services}
+        data_dir = self.settings.data.dir.absolute()
+        data_dir.mkdir(parents=True, exist_ok=True)
+
+        async def start(service: str, run: Callable[..., Awaitable[None]]) -> None:
+            began_s = trio.current_time()
+            self.endpoints[service] = await services.start(run, data_dir)
+            took_s = trio.current_time() - began_s
+            self.options.announce(_line(service, f"embedded {self.endpoints[service].version}", took_s))
+
+        async with trio.open_nursery() as starting:
+            if "postgres" in needed and self.settings.postgres.url.is_embedded:
+                starting.start_soon(start, "postgres", run_embedded_postgres)
+            if "redis" in needed and self.settings.redis.url.is_embedded:
+                starting.start_soon(start, "redis", run_embedded_redis)
+
+    def _admit(self, inventory: Inventory) -> None:
+        """Hand the plugins over to the supervisor, in order, and note those that cannot run."""
+        self._site.not_loaded = dict(inventory.errors)
+        self._site.disabled = dict(inventory.disabled)
+        for error in inventory.errors.values():
+            log.error("plugin not loaded", plugin=error.plugin, reason=str(error))
+        for plugin in inventory.ordered:
+            self._supervisor.add(plugin, self._configured(inventory, plugin.name))
+
+    def _configured(self, inventory: Inventory, name: str) -> SupervisedConfig:
+        host_part, config = inventory.configured[name]
+        return SupervisedConfig(
+            config=config,
+            run=RunSettings(
+                threads_max=host_part.threads_max,
+                postgres_connections_max=host_part.postgres_connections_max or self.settings.postgres.connections_max,
+            ),
+            on_failure=host_part.on_failure,
+            restart_intensity=host_part.restart_intensity,
+            restart_window_s=host_part.restart_window,
+        )
+
+    def _announce(self, took_s: float) -> None:
+        """Say how each plugin came up, and where to click."""
+        say = self.options.announce
+        units = list(self._supervisor.units.values())
+        for unit in units:
+            say(_line(unit.name, f"{unit.state} {unit.reason}".strip(), unit.start_duration_s))
+        for name, error in self._site.not_loaded.items():
+            say(_line(name, f"failed {error}", None))
+        down = len(self._site.not_loaded) + sum(unit.state not in UP for unit in units)
+        count = f"{len(units)} plugin{'s' if len(units) != 1 else ''}{f', {down} not up' if down else ''}"
+        say(f"Ready on {' and '.join(self.urls)} in {took_s:.2f} s ({count})")
+
+    def _note_lag(self, lag_s: float) -> None:
+        self._site.loop_lag_s = lag_s
+
+    async def _watch_failures(self) -> None:
+        """End the host when a plugin's failure is configured to, or under `strict_plugins` any failure of a plugin."""
+
+        def broken() -> str:
+            if self._supervisor.fatal or not self.options.strict_plugins:
+                return self._supervisor.fatal
+            errors = [str(error) for error in self._site.not_loaded.values()]
+            failed = [u for u in self._supervisor.units.values() if u.state is PluginState.FAILED or u.restarts]
+            return "; ".join(errors + [f"plugin {unit.name!r}: {unit.reason or 'it failed'}" for unit in failed])
+
+        await self._supervisor.wait_for(lambda: bool(broken()))
+        self._failure = broken()
+        self._drain.set()
+
+    async def _handle_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
+            task_status.started()
+            asked = 0
+            async for number in received:
+                if number == signal.SIGHUP:
+                    await self._reload()
+                    continue
+                asked += 1
+                name = signal.Signals(number).name
+                if asked == 1:
+                    log.info("draining", signal=name, next="a second signal cancels, a third exits")
+                    self.stop()
+                elif asked == 2:
+                    log.warning("cancelling everything", signal=name)
+                    self._abort.cancel(f"second signal ({name})")
+                else:
+                    os._exit(EXIT_FORCED)
+
+    def _begin_draining(self) -> None:
+        self._site.draining = True
+        self._supervisor.drain()
+        # A thread, since what hangs may be the loop itself.
+        timer = threading.Timer(HARD_STOP_S, _end_process)
+        timer.daemon = True
+        timer.start()
+
+    async def _reload(self) -> None:
+        """Read the configuration again and restart only the plugins whose part of it changed.
+
+        A configuration with anything wrong in it changes nothing.
+        """
+        if self.options.reload is None:
+            return
+        try:
+            new = self.options.reload()
+            inventory = take_inventory(new, safe_mode=self.options.safe_mode)
+            if inventory.problems:
+                raise ConfigError(inventory.problems)
+        except ConfigError as error:
+            log.error("the new configuration is not used", problems=error.problems)
+            return
+        changed = changed_plugins(self.settings, new)
+        if changed == "host":
+            log.warning("the new configuration is not used: it changes the host's own part, which needs a restart")
+            return
+        self.settings = new
+        await self._apply(inventory, changed)
+        log.info("configuration read again", changed=sorted(changed))
+
+    async def _apply(self, inventory: Inventory, changed: set[str]) -> None:
+        wanted = {plugin.name: plugin for plugin in inventory.ordered}
+        self._site.not_loaded = dict(inventory.errors)
+        self._site.disabled = dict(inventory.disabled)
+        for name in [name for name in self._supervisor.units if name not in wanted]:
+            await self._supervisor.remove(name)
+            self._dispatcher.remove(name)
+        for name, plugin in wanted.items():
+            if name not in self._supervisor.units:
+                self._supervisor.add(plugin, self._configured(inventory, name))
+            elif name in changed:
+                await self._supervisor.replace(name, plugin, self._configured(inventory, name))
+
+
+def _tls(settings: Settings) -> TLS | None:
+    server = settings.server
+    return TLS(server.certfile, server.keyfile) if server.certfile and server.keyfile else None
+
+
+def _line(name: str, text: str, took_s: float | None) -> str:
+    return f"  {name:<12} {text}" if took_s is None else f"  {name:<12} {text:<32} {took_s * 1e3:6.0f} ms"
+
+
+def _end_process() -> None:
+    log.critical("still running long after the signal: the process is ended", after_s=HARD_STOP_S)
+    os._exit(EXIT_FAILURE)

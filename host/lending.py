@@ -1,0 +1,64 @@
+"""Opening the services that a plugin declared, for one run of it, and closing them after.
+
+Each plugin has connections of its own: one that hogs its pool, or leaves a connection in a bad state, takes nothing
+from another.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from host.context import Lent
+from host.plugin_run import RunSettings
+from host.plugins import LoadedPlugin
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """Where the services are, and how long a plugin waits for them. A URL that is None belongs to nobody's need."""
+
+    postgres_url: str | None
+    redis_url: str | None
+    acquire_timeout_s: float
+    redis_timeout_s: float
+
+    @asynccontextmanager
+    async def lend(self, plugin: LoadedPlugin, settings: RunSettings) -> AsyncIterator[Lent]:
+        """Open what the plugin declared. Connections are made when first used, and a server that is away fails nothing
+        yet. When the block ends, or is cancelled, all of them are closed.
+        """
+        services = plugin.info.services
+        lent = Lent()
+        # Imports stand where they are needed, so that a host whose plugins use none of it starts without their weight.
+        async with trio.open_nursery() as nursery:
+            if "http" in services:
+                from host.http.client import open_client
+
+                lent.http = open_client()
+            if "postgres" in services:
+                from host.services.postgres_pool import Postgres
+
+                assert self.postgres_url is not None
+                lent.postgres = Postgres(
+                    self.postgres_url,
+                    name=f"quartet/{plugin.name}",
+                    connections_max=settings.postgres_connections_max,
+                    acquire_timeout_s=self.acquire_timeout_s,
+                )
+            if "redis" in services:
+                from host.services.redis import Redis
+
+                assert self.redis_url is not None
+                lent.redis = Redis(self.redis_url, name=f"quartet-{plugin.name}", timeout_s=self.redis_timeout_s)
+                await nursery.start(lent.redis.run, name=f"{plugin.name}.redis")
+            try:
+                yield lent
+            finally:
+                with trio.CancelScope(shield=True):
+                    if lent.http is not None:
+                        await lent.http.aclose()
+                    if lent.postgres is not None:
+                        await lent.postgres.aclose()
+                nursery.cancel_scope.cancel("the plugin gives its services back")
