@@ -28,7 +28,7 @@ example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line and return the exit code, as in `Exit`. A usage error raises SystemExit(2), like argparse."""
+    """Carry out a command line and return the exit code, as in `Exit`. A usage error raises SystemExit(2)."""
     words = list(sys.argv[1:] if argv is None else argv)
     terminal = Terminal()
     try:

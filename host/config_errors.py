@@ -209,6 +209,9 @@ def _found(path: Sequence[str | int], details: ErrorDetails, lead: str) -> str:
     if own:
         return f"{lead}{own}"
     value = details["input"]
+    if isinstance(value, str) and _EXPECTED.get(details["type"]) in ("a table", "an array"):
+        # A table may have been meant to hold a secret, and this text to be it.
+        return f"{lead}text"
     if isinstance(value, (Mapping, BaseModel)) and details["type"] in ("value_error", "assertion_error"):
         return ""
     if isinstance(value, str) and any(_SOUNDS_SECRET.search(str(key)) for key in path):

@@ -4,6 +4,7 @@ All three give plain data. Later ones win: a table merges into a table, and anyt
 """
 
 import datetime
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,7 +145,7 @@ def dotted(keys: Sequence[str | int]) -> str:
         if isinstance(key, int):
             text += f"[{key}]"
         else:
-            part = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{key}"'
+            part = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
             text += f".{part}" if text else part
     return text
 
@@ -189,8 +190,9 @@ def _inside_arrays(keys: Keys, elements: Mapping[Keys, int]) -> Keys:
     return placed
 
 
+# Of a value: strings, comments and brackets. A lone triple quote opens a string that does not end here.
 _TOKENS: Final = re.compile(
-    r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}]|"""|\'\'\'', re.DOTALL
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|\'{3}.*?\'{3,5}|"""|\'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*|[][{}]''', re.DOTALL
 )
 
 
