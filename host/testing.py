@@ -32,7 +32,7 @@ from host.testing_servers import postgres_server_url as postgres_server_url
 from host.testing_servers import postgres_url as postgres_url
 from host.testing_servers import redis_server_url as redis_server_url
 from host.testing_servers import redis_url as redis_url
-from host.testing_servers import servers_dir as servers_dir
+from host.testing_servers import reused_postgres_url as reused_postgres_url
 
 if TYPE_CHECKING:
     import httpx

@@ -4,8 +4,9 @@
     Endpoint                                    where it is: URL, pid, version, restarts
     python -m host.services.embedded            the same for a process without Trio (tests, benchmarks)
 
-A file each: `binaries` finds the programs, `place` decides where and as whom, `launch` and `child` run them, `leftovers`
-ends what an earlier host left, `wire` asks whether they answer, `supervise` restarts them, `postgres` and `redis` differ.
+A file each: `binaries` finds the programs, `place` decides where and as whom, `launch` and `child` run them,
+`leftovers` ends what an earlier host left, `wire` asks whether they answer, `supervise` restarts them, `postgres` and
+`redis` differ.
 """
 
 from host.services.embedded.postgres import run_embedded_postgres

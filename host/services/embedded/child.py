@@ -16,7 +16,7 @@ from pathlib import Path
 import trio
 
 from host.errors import HostError
-from host.services.embedded.place import Owner
+from host.services.embedded.owner import Owner
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 # The least a server needs; PGDATA, PGPORT and their like in the host's environment must not reach it.

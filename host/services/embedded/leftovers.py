@@ -1,8 +1,9 @@
 """Server processes of an earlier host that still run, or are still dying, in the same data directory.
 
 On Linux the kernel stops the servers with the host (see `launch`), but they may need a moment; elsewhere, and for the
-backends of a killed postmaster, nobody does. Every process of an embedded server carries its place's token in its command
-line: Postgres as `cluster_name`, which it also writes into the title of each backend, Redis in the path of its socket.
+backends of a killed postmaster, nobody does. Every process of an embedded server can be told by its command line:
+that of Postgres holds the place's token as `cluster_name`, which also stands in the title of each backend, that of
+Redis holds the path of its socket.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -22,44 +24,58 @@ from host.services.embedded.place import Place
 log = logging.getLogger("quartet.embedded")
 
 _PROC = Path("/proc")
+_PS_TIMEOUT_S = 10.0
 _POLL_S = 0.01
-_QUIT_WAIT_S = 6.0
-_KILL_WAIT_S = 5.0
+KILL_WAIT_S = 5.0
 
 
-def find_leftovers(place: Place, program: str, needle: str) -> list[int]:
-    """The pids of `program` (a pattern for its name) under the place's user whose command line holds `needle`."""
-    pattern = re.compile(rf"(?:^|/)(?:{program})[ :\0].*{re.escape(needle)}", re.DOTALL)
-    return [pid for pid, uid, command in _processes() if uid == place.owner.uid and pattern.search(command)]
+@dataclass(frozen=True)
+class Leftovers:
+    """How to know the processes of one server: by their user and a pattern for the command line (NUL between words)."""
 
+    place: Place
+    pattern: re.Pattern[str]
 
-async def clear_leftovers(place: Place, program: str, needle: str) -> int:
-    """Stop what `find_leftovers` finds and wait until it is gone. Only for who holds the place's lock.
+    def find(self) -> list[int]:
+        """The pids of those that run now; zombies do not count.
 
-    SIGQUIT first: for Postgres an immediate shutdown, from which it recovers by its write-ahead log.
-    Returns the number of processes found.
+        Raises:
+            HostError: the system shows no processes.
+        """
+        uid = self.place.owner.uid
+        try:
+            return [pid for pid, user, line in _processes() if user == uid and self.pattern.search(line)]
+        except (OSError, subprocess.SubprocessError) as error:
+            raise HostError(f"cannot see which processes run, neither in /proc nor by ps: {error}") from error
 
-    Raises:
-        HostError: a process survives SIGKILL.
-    """
-    found = find_leftovers(place, program, needle)
-    if not found:
-        return 0
-    log.warning(
-        "stopping %d %s process(es) of an earlier host in %s: %s", len(found), place.service, place.data_dir, found
-    )
-    for number, seconds in ((signal.SIGQUIT, _QUIT_WAIT_S), (signal.SIGKILL, _KILL_WAIT_S)):
-        for pid in find_leftovers(place, program, needle):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        with trio.move_on_after(seconds):
-            while find_leftovers(place, program, needle):
-                await trio.sleep(_POLL_S)
-            return len(found)
-    left = find_leftovers(place, program, needle)
-    raise HostError(
-        f"{place.service} process(es) {left} of an earlier host in {place.data_dir} do not end: kill them by hand"
-    )
+    async def clear(self, *steps: tuple[signal.Signals, float]) -> int:
+        """End them by `steps` of (signal, seconds to wait after it), then SIGKILL. Only for who holds the place's lock.
+
+        Returns how many there were. A cancellation leaves them signalled.
+
+        Raises:
+            HostError: a process survives SIGKILL.
+        """
+        found = self.find()
+        if not found:
+            return 0
+        place = self.place
+        log.warning("ending %d %s process(es) left in %s: %s", len(found), place.service, place.data_dir, found)
+        for number, seconds in (*steps, (signal.SIGKILL, KILL_WAIT_S)):
+            for pid in self.find():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with trio.move_on_after(seconds):
+                await self._until_gone()
+                return len(found)
+        raise HostError(
+            f"process(es) {self.find()} of the {place.service} in {place.data_dir} do not end even after SIGKILL"
+        )
+
+    async def _until_gone(self) -> None:
+        # They are no children of this process, so nothing tells of their end.
+        while self.find():  # noqa: ASYNC110
+            await trio.sleep(_POLL_S)
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:
@@ -69,16 +85,21 @@ def _processes() -> Iterator[tuple[int, int, str]]:
         return
     for entry in os.scandir(_PROC):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError):
+            # It may end between the two reads.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 uid = entry.stat().st_uid
-                command = Path(entry.path, "cmdline").read_bytes()
-                if command:
-                    yield int(entry.name), uid, os.fsdecode(command)
+                if line := Path(entry.path, "cmdline").read_bytes():
+                    yield int(entry.name), uid, os.fsdecode(line)
 
 
 def _processes_by_ps() -> Iterator[tuple[int, int, str]]:
     listing = subprocess.run(
-        ["/bin/ps", "-A", "-ww", "-o", "pid=,uid=,command="], capture_output=True, text=True, timeout=10, check=False
+        ["/bin/ps", "-A", "-ww", "-o", "pid=,uid=,command="],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_PS_TIMEOUT_S,
+        check=True,
     )
     for line in listing.stdout.splitlines():
         pid, uid, command = (*line.split(None, 2), "", "", "")[:3]

@@ -1,78 +1,42 @@
-"""Where an embedded server lives and as whom it runs.
+"""Where an embedded server lives.
 
-Everything is in `data_dir` unless it cannot be. Postgres refuses root, so under root the servers run as an unprivileged
-user; when that user cannot pass through the directories above `data_dir` (a clone under /root, say), the server's home is
-`/var/lib/quartet/<hash of data_dir>` instead. No directory that Quartet did not make is ever chmodded.
+Everything is in `data_dir` unless it cannot be. Under root the servers run as an unprivileged user (see `owner`);
+when that user cannot pass through the directories above `data_dir` (a clone under /root, say), the server's home is
+in `/var/lib/quartet/quartet-<hash of data_dir>` instead. No directory that Quartet did not make is ever chmodded.
 
     data_dir/postgres.lock      flock of the host that owns the server, with its pid
     data_dir/postgres.log       what the server says
-    home/                       mode 0700, of the server's user: data_dir/postgres or the one in /var/lib/quartet
-    home/run/                   the unix socket; elsewhere when the path would not fit into sockaddr_un
+    home/                       mode 0700, of the server's user: data_dir/postgres, or the one in /var/lib/quartet
+    home/run/                   the unix socket; in a shorter directory when its path would not fit into sockaddr_un
 """
 
+import contextlib
 import fcntl
 import hashlib
 import logging
 import os
-import pwd
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from host.errors import HostError
+from host.services.embedded.owner import Owner, server_user, user_of
 
 log = logging.getLogger("quartet.embedded")
 
 SYSTEM_HOME = Path("/var/lib/quartet")
-# Users to run as under root, the first that exists.
-_UNPRIVILEGED = ("postgres", "nobody")
 # sizeof(sun_path) less the final NUL: 108 on Linux (unix(7)), 104 on macOS and the BSDs (sys/un.h).
 SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The user a server runs as."""
-
-    uid: int
-    gid: int
-    name: str
-
-    @property
-    def needs_switch(self) -> bool:
-        """Whether the host is somebody else and must change users to be it."""
-        return os.geteuid() != self.uid
-
-    def can_reach(self, path: Path) -> bool:
-        """Whether every directory above `path` lets this user through, by the mode bits."""
-        if self.uid == 0:
-            return True
-        groups = {self.gid}
-        for directory in path.absolute().parents:
-            if not self._may(directory, groups, stat.S_IXUSR):
-                return False
-        return True
-
-    def can_run(self, program: Path) -> bool:
-        """Whether this user may reach and execute `program`."""
-        return self.can_reach(program) and self._may(program, {self.gid}, stat.S_IXUSR)
-
-    def _may(self, path: Path, groups: set[int], owner_bit: int) -> bool:
-        try:
-            status = path.stat()
-        except OSError:
-            return False
-        shift = 0 if status.st_uid == self.uid else 3 if status.st_gid in groups else 6
-        return bool(status.st_mode & (owner_bit >> shift))
+_LAST_WORDS_BYTES = 2000
+_LAST_WORDS_LINES = 4
 
 
 @dataclass(frozen=True)
 class Place:
-    """The directories and files of one embedded server. `token` names it in its command line, for it alone."""
+    """The directories and files of one embedded server. `token` stands in its command lines, and in no other's."""
 
     service: str
     data_dir: Path
@@ -83,94 +47,71 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """The log, beside the home and not in it: a host that is root writes into no directory of another user."""
+        """The log, beside the home and not in it: a host that is root opens no file in another user's directory."""
         return self.data_dir / f"{self.service}.log"
 
-    def last_words(self, bytes_max: int = 2000) -> str:
-        """The end of the log on one line, for an error message."""
+    def last_words(self) -> str:
+        """The end of the log on one line, and where the log is, for an error message."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - bytes_max))
-                lines = file.read().decode(errors="replace").splitlines()
+                file.seek(max(0, self.log.stat().st_size - _LAST_WORDS_BYTES))
+                lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         except OSError:
-            return "no log"
-        return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "the log is empty"
+            lines = []
+        return f"{' | '.join(lines[-_LAST_WORDS_LINES:]) or 'it said nothing'} — see {self.log}"
+
+    def tidy(self) -> None:
+        """Remove the socket's directory when it is not inside the home. Nothing may run any more."""
+        if not self.run_dir.is_relative_to(self.home):
+            with contextlib.suppress(OSError):
+                self.run_dir.rmdir()
 
 
-def settle(data_dir: Path, service: str, socket_name: str, *, marker: str) -> Place:
-    """Make the directories for `service` and say where they are.
+@contextlib.contextmanager
+def settled(data_dir: Path, service: str, socket_name: str, *, marker: str) -> Iterator[Place]:
+    """Own `service` in `data_dir` for the length of the block, with its directories made.
 
     `marker` is what exists in a home that is in use (`pgdata`): such a home is never passed over for an empty one.
 
     Raises:
-        HostError: a directory cannot be made, belongs to somebody else, or holds data that the server's user cannot reach.
+        HostError: another host owns it (the message names its pid); or a directory cannot be made, belongs to somebody
+            else, or holds data that the server's user cannot reach.
     """
-    data_dir = data_dir.absolute()
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        data_dir = data_dir.resolve()
-        token = "quartet-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-        home, owner = _choose_home(data_dir, service, token, marker)
-        _make_private(home, owner)
-        run_dir = _choose_run_dir(home, service, socket_name, token, owner)
-        _make_private(run_dir, owner)
-    except OSError as error:
-        raise HostError(f"cannot set up {service} in {data_dir}: {error}; choose another data_dir") from error
-    return Place(service, data_dir, home, run_dir, owner, token)
+    with contextlib.ExitStack() as stack:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            data_dir = data_dir.resolve()
+            stack.enter_context(_locked(data_dir, service))
+            token = "quartet-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+            home, owner = _choose_home(data_dir, service, token, marker)
+            _make_private(home, owner)
+            run_dir = _choose_run_dir(home, service, socket_name, token, owner)
+            _make_private(run_dir, owner)
+        except OSError as error:
+            raise HostError(f"cannot set up {service} in {data_dir}: {error}; choose another data_dir") from error
+        place = Place(service, data_dir, home, run_dir, owner, token)
+        stack.callback(place.tidy)
+        yield place
 
 
-@contextmanager
-def locked(data_dir: Path, service: str) -> Iterator[None]:
-    """Own `service` in `data_dir` for the length of the block.
-
-    The kernel drops the lock with the process, so none is ever stale.
-
-    Raises:
-        HostError: another host owns it; the message names its pid.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        path = data_dir / f"{service}.lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise HostError(f"cannot lock {data_dir}: {error}; choose another data_dir") from error
+@contextlib.contextmanager
+def _locked(data_dir: Path, service: str) -> Iterator[None]:
+    """Hold the lock file. The kernel drops the lock with the process, so none is ever stale."""
+    handle = os.open(data_dir / f"{service}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
             raise HostError(
-                f"the {service} in {data_dir} belongs to the host with pid {holder}: stop that one, or set another data_dir"
+                f"the embedded {service} in {data_dir} belongs to the host with pid {holder}, which is running: "
+                f"stop that host, or set another data_dir"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
-
-
-def server_user() -> Owner:
-    """Who a new server runs as: the host's own user, or under root the first unprivileged one that exists."""
-    uid = os.geteuid()
-    if uid != 0:
-        return _owner(uid, os.getegid())
-    for name in _UNPRIVILEGED:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Owner(entry.pw_uid, entry.pw_gid, name)
-    raise HostError(
-        "Postgres refuses to run as root and there is neither a user postgres nor nobody: run as another user"
-    )
-
-
-def _owner(uid: int, gid: int) -> Owner:
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return Owner(uid, gid, name)
 
 
 def _choose_home(data_dir: Path, service: str, token: str, marker: str) -> tuple[Path, Owner]:
@@ -182,48 +123,57 @@ def _choose_home(data_dir: Path, service: str, token: str, marker: str) -> tuple
     if (home / marker).exists():
         status = home.stat()
         if status.st_uid != 0:
-            owner = _owner(status.st_uid, status.st_gid)
-        if not owner.can_reach(home / marker):
+            # Made by a host that was not root: that user's files stay that user's.
+            owner = user_of(status.st_uid, status.st_gid)
+        if not owner.can_reach(home):
             raise HostError(
                 f"{home} holds data, but user {owner.name}, as whom the server must run, cannot pass through the "
-                f"directories above it: move data_dir to a place that user can reach"
+                f"directories above it: move data_dir to where that user can reach it"
             )
         return home, owner
     if owner.can_reach(home) and not (system_home / marker).exists():
         return home, owner
-    log.info("%s runs as user %s, who cannot reach %s; its data are in %s", service, owner.name, data_dir, system_home)
-    system_home.parent.mkdir(parents=True, exist_ok=True)
-    for directory in (SYSTEM_HOME, system_home.parent):
-        directory.chmod(0o755)
+    log.info("user %s, as whom %s runs, cannot reach %s: using %s", owner.name, service, data_dir, system_home)
+    make_public(system_home.parent)
     (system_home.parent / "data_dir").write_text(f"{data_dir}\n")
     return system_home, owner
 
 
 def _choose_run_dir(home: Path, service: str, socket_name: str, token: str, owner: Owner) -> Path:
-    """The directory of the socket: in the home, or a short one when the path would be too long."""
+    """The directory of the socket: in the home, or elsewhere when the path would be too long.
+
+    A comma separates several hosts in a Postgres URL, so it cannot be in the path either.
+    """
     candidates = [home / "run"]
     if os.geteuid() == 0:
         candidates.append(SYSTEM_HOME / token / f"{service}-run")
     elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
         candidates.append(Path(runtime) / f"{token}-{service}")
-    candidates.append(Path(tempfile.gettempdir()) / f"{token}-{service}")
-    candidates.append(Path("/tmp") / f"{token}-{service}")  # noqa: S108 - made private and checked below
+    candidates += [Path(tempfile.gettempdir()) / f"{token}-{service}", Path("/tmp") / f"{token}-{service}"]
     for directory in candidates:
-        if len(os.fsencode(directory / socket_name)) <= SOCKET_PATH_BYTES_MAX and owner.can_reach(directory):
+        path = os.fsencode(directory / socket_name)
+        if len(path) <= SOCKET_PATH_BYTES_MAX and b"," not in path and owner.can_reach(directory):
+            if directory.is_relative_to(SYSTEM_HOME):
+                make_public(directory.parent)
             return directory
     raise HostError(
-        f"no directory is short enough for a unix socket ({SOCKET_PATH_BYTES_MAX} bytes): set a shorter data_dir"
+        f"no directory gives {service} a unix socket path of at most {SOCKET_PATH_BYTES_MAX} bytes: "
+        f"set a shorter data_dir"
     )
+
+
+def make_public(directory: Path) -> None:
+    """Make `directory`, which is under SYSTEM_HOME, so that every user can pass through, whatever the umask."""
+    for path in (*reversed(directory.parents), directory):
+        if path.is_relative_to(SYSTEM_HOME):
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            path.chmod(0o755)
 
 
 def _make_private(directory: Path, owner: Owner) -> None:
     """Make `directory` with mode 0700 for `owner`, or check that it is just that."""
-    try:
+    with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        directory.mkdir(mode=0o700, parents=True)
     status = directory.lstat()
     if status.st_uid == os.geteuid() != owner.uid:
         os.chown(directory, owner.uid, owner.gid, follow_symlinks=False)
@@ -231,7 +181,7 @@ def _make_private(directory: Path, owner: Owner) -> None:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner.uid:
         raise HostError(
             f"{directory} must be a directory of user {owner.name}, but belongs to "
-            f"{_owner(status.st_uid, status.st_gid).name}: remove it, give it to {owner.name}, or set another data_dir"
+            f"{user_of(status.st_uid, status.st_gid).name}: run Quartet as that user, or set another data_dir"
         )
     if stat.S_IMODE(status.st_mode) & 0o077:
         directory.chmod(0o700)

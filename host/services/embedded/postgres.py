@@ -1,11 +1,13 @@
 """The embedded Postgres: made once, started in a fraction of a second, kept up, stopped with the host.
 
-It listens on a unix socket alone, in a directory of mode 0700: who may enter it is trusted, nobody else can connect. Plugins
-are the user `quartet`, owner of the database `quartet` and no superuser, so an SQL injection runs no program.
+It listens on a unix socket alone, in a directory of mode 0700: who may enter it is trusted, nobody else can connect.
+Plugins are the user `quartet`, owner of the database `quartet` and no superuser, so an SQL injection runs no program.
 `fsync` and `synchronous_commit` stay on: this is the truth, whatever it runs on.
 """
 
 import contextlib
+import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -18,8 +20,8 @@ from host.errors import HostError
 from host.services.embedded import wire
 from host.services.embedded.binaries import PostgresBinaries, find_postgres
 from host.services.embedded.child import Child
-from host.services.embedded.leftovers import clear_leftovers
-from host.services.embedded.place import Place, locked, log, settle
+from host.services.embedded.leftovers import Leftovers
+from host.services.embedded.place import Place, log, settled
 from host.services.embedded.supervise import Endpoint, Restart, Supervisor
 
 USER = DATABASE = "quartet"
@@ -29,7 +31,10 @@ INITDB_TIMEOUT_S = 60.0
 # Crash recovery replays at most max_wal_size; slow disks included.
 START_TIMEOUT_S = 60.0
 FAST_STOP_TIMEOUT_S = 10.0
+# The postmaster itself kills its children five seconds after an immediate shutdown (SIGKILL_CHILDREN_AFTER_SECS).
 IMMEDIATE_STOP_TIMEOUT_S = 6.0
+_FAST = (signal.SIGINT, FAST_STOP_TIMEOUT_S)
+_IMMEDIATE = (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_S)
 SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -63,15 +68,15 @@ async def run_embedded_postgres(
 ) -> None:
     """Run a private Postgres with its data under `data_dir`; started with its `Endpoint` once it accepts queries.
 
-    When the server ends by itself it is started again, with back-off, under the same URL, and `on_restart` is called in this
-    task. `settings` override `SETTINGS`. Cancelled: the server is shut down (fast, then immediate, then killed).
+    When the server ends by itself it is started again, with back-off, under the same URL, and `on_restart` is called
+    in this task. `settings` override `SETTINGS`. Cancelled: the server is shut down (fast, then immediate, then
+    killed).
 
     Raises:
         HostError: no Postgres is found, the directory belongs to another running host, or the first start fails.
     """
-    with locked(data_dir, "postgres"):
-        place = settle(data_dir, "postgres", SOCKET_NAME, marker="pgdata/PG_VERSION")
-        binaries = find_postgres(place.owner, _data_version(place))
+    with settled(data_dir, "postgres", SOCKET_NAME, marker="pgdata/PG_VERSION") as place:
+        binaries = await trio.to_thread.run_sync(find_postgres, place.owner, _data_version(place))
         server = PostgresServer(place, binaries, {**SETTINGS, **(settings or {})})
         supervisor = Supervisor(server, on_restart)
         url = f"postgresql://{USER}@/{DATABASE}?host={quote(str(place.run_dir), safe='/')}"
@@ -101,6 +106,8 @@ class PostgresServer:
         self._binaries = binaries
         self._settings = settings
         self._socket = place.run_dir / SOCKET_NAME
+        postmaster = rf"(?:^|/)postgres[ \0].*[ \0]cluster_name={place.token}"
+        self._leftovers = Leftovers(place, re.compile(rf"^postgres: {place.token}: |{postmaster}", re.DOTALL))
 
     async def start(self) -> Child:
         """Make the cluster if there is none, clear leftovers, start, and return once the database answers.
@@ -108,7 +115,7 @@ class PostgresServer:
         Raises:
             HostError: with the end of the server's log.
         """
-        await clear_leftovers(self.place, "postgres", f"{self.place.token}")
+        await self._leftovers.clear(_IMMEDIATE)
         if not (self.data / "PG_VERSION").exists():
             await self._make_cluster()
         self._remove_stale_lock_files()
@@ -118,26 +125,28 @@ class PostgresServer:
                 await self._until_answering(child)
                 return child
             raise HostError(
-                f"postgres did not answer within {START_TIMEOUT_S:.0f} s (START_TIMEOUT_S): {self._log_end()}"
+                f"postgres did not answer within {START_TIMEOUT_S:.0f} s (START_TIMEOUT_S): {self.place.last_words()}"
             )
         except BaseException:
             await self.stop(child)
             raise
 
-    async def stop(self, child: Child) -> None:
-        """Fast shutdown, then immediate, then SIGKILL (whose orphaned backends are then cleared)."""
-        how = await child.stop((signal.SIGINT, FAST_STOP_TIMEOUT_S), (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_S))
-        if how not in (None, signal.SIGINT):
+    async def stop(self, child: Child | None) -> None:
+        """Fast shutdown, then immediate, then SIGKILL; backends that are orphaned by then are ended too."""
+        how = await child.stop(_FAST, _IMMEDIATE) if child is not None else None
+        if child is not None and how not in (None, signal.SIGINT):
             log.warning("postgres (pid %d) needed %s to end; it recovers at its next start", child.pid, how)
         if how is not signal.SIGINT:
             with trio.CancelScope(shield=True):
-                await clear_leftovers(self.place, "postgres", self.place.token)
+                await self._leftovers.clear(_IMMEDIATE)
 
     async def _make_cluster(self) -> None:
         """Run initdb beside the final place and rename: a cluster that was cut short is never taken for one."""
-        unfinished = self.place.home / "pgdata.new"
-        await trio.to_thread.run_sync(lambda: shutil.rmtree(unfinished, ignore_errors=True))
-        command = [
+        for earlier in self.place.home.glob("pgdata.new-*"):
+            await trio.to_thread.run_sync(shutil.rmtree, earlier, True)
+        # By pid: the bootstrap of a killed host may still write into its own.
+        unfinished = self.place.home / f"pgdata.new-{os.getpid()}"
+        command: list[str | Path] = [
             self._binaries.folder / "initdb", "-D", unfinished, "-U", SUPERUSER,
             "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C",
             "--data-checksums", "--no-sync", "--no-instructions",
@@ -152,16 +161,19 @@ class PostgresServer:
         finally:
             await child.stop()
         if status is None:
-            raise HostError(f"initdb did not end within {INITDB_TIMEOUT_S:.0f} s (INITDB_TIMEOUT_S): {self._log_end()}")
+            raise HostError(
+                f"initdb did not end within {INITDB_TIMEOUT_S:.0f} s (INITDB_TIMEOUT_S): {self.place.last_words()}"
+            )
         if status != 0:
-            raise HostError(f"initdb failed with status {status}: {self._log_end()}")
+            raise HostError(f"initdb failed with status {status}: {self.place.last_words()}")
         unfinished.rename(self.data)
 
     def _command(self) -> list[str | Path]:
         settings = dict(self._settings) | {
             "listen_addresses": "",
             "port": "5432",
-            "unix_socket_directories": str(self.place.run_dir),
+            # A list: quoted, or a quote or a blank in the path would have a meaning.
+            "unix_socket_directories": '"' + str(self.place.run_dir).replace('"', '""') + '"',
             "unix_socket_permissions": "0700",
             # In every process title: how leftovers are found.
             "cluster_name": self.place.token,
@@ -179,9 +191,9 @@ class PostgresServer:
         )
 
     def _remove_stale_lock_files(self) -> None:
-        """Drop the pid files: the lock on the directory is ours and no process of this cluster runs any more.
+        """Drop the pid files: the lock on the directory is ours, and no process of this cluster runs any more.
 
-        Postgres checks by itself whether the pid in them lives, but in a container that pid may be another program's by now.
+        Postgres itself takes any live process with that pid for its own, and in a container small pids come again.
         """
         for path in (self.data / "postmaster.pid", self._socket.with_name(f"{SOCKET_NAME}.lock"), self._socket):
             with contextlib.suppress(FileNotFoundError):
@@ -191,7 +203,9 @@ class PostgresServer:
         """Watch the postmaster's status file, which costs it nothing, then log in once."""
         while not self._is_ready():
             if child.exit_status is not None:
-                raise HostError(f"postgres ended with status {child.exit_status} at its start: {self._log_end()}")
+                raise HostError(
+                    f"postgres ended with status {child.exit_status} at its start: {self.place.last_words()}"
+                )
             await trio.sleep(_POLL_S)
         while True:
             try:
@@ -205,7 +219,7 @@ class PostgresServer:
                     raise HostError(f"postgres refuses the login of {USER}: {error}") from error
             except (OSError, trio.BrokenResourceError, trio.TooSlowError):
                 if child.exit_status is not None:
-                    raise HostError(f"postgres ended at its start: {self._log_end()}") from None
+                    raise HostError(f"postgres ended at its start: {self.place.last_words()}") from None
             await trio.sleep(_POLL_S)
 
     def _is_ready(self) -> bool:
@@ -228,9 +242,6 @@ class PostgresServer:
             except wire.Refused as error:
                 if error.code not in _ALREADY_THERE:
                     raise HostError(f"cannot make the database {DATABASE}: {error}") from error
-
-    def _log_end(self) -> str:
-        return f"{self.place.last_words()} — see {self.place.log}"
 
 
 def _data_version(place: Place) -> int | None:

@@ -1,10 +1,11 @@
 """The embedded Redis: a private server on a unix socket, without persistence, kept up and stopped with the host.
 
-What it holds may be lost at any time, and is: nothing is written to disk. When full it refuses writes (`noeviction`), as
-dropping a hold silently would be worse than an error.
+What it holds may be lost at any time, and is: nothing is written to disk. When full it refuses writes (`noeviction`),
+as dropping a hold silently would be worse than an error.
 """
 
 import contextlib
+import re
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ from host.errors import HostError
 from host.services.embedded import wire
 from host.services.embedded.binaries import RedisBinary, find_redis
 from host.services.embedded.child import Child
-from host.services.embedded.leftovers import clear_leftovers
-from host.services.embedded.place import Place, locked, log, settle
+from host.services.embedded.leftovers import Leftovers
+from host.services.embedded.place import Place, log, settled
 from host.services.embedded.supervise import Endpoint, Restart, Supervisor
 
 SOCKET_NAME = "redis.sock"
@@ -33,7 +34,6 @@ SETTINGS: Mapping[str, str] = {
     "maxclients": "1000",
     "loglevel": "notice",
 }
-_PROGRAMS = "redis-server|valkey-server"
 _POLL_S = 0.003
 _PING_TIMEOUT_S = 5.0
 
@@ -52,9 +52,8 @@ async def run_embedded_redis(
     Raises:
         HostError: no server is found, the directory belongs to another running host, or the first start fails.
     """
-    with locked(data_dir, "redis"):
-        place = settle(data_dir, "redis", SOCKET_NAME, marker="run")
-        binary = find_redis(place.owner)
+    with settled(data_dir, "redis", SOCKET_NAME, marker="run") as place:
+        binary = await trio.to_thread.run_sync(find_redis, place.owner)
         server = RedisServer(place, binary, {**SETTINGS, **(settings or {})})
         supervisor = Supervisor(server, on_restart)
         endpoint = Endpoint(
@@ -82,6 +81,8 @@ class RedisServer:
         self.socket = place.run_dir / SOCKET_NAME
         self._binary = binary
         self._settings = settings
+        pattern = rf"(?:^|/)(?:redis-server|valkey-server)[ \0].*{re.escape(str(self.socket))}"
+        self._leftovers = Leftovers(place, re.compile(pattern, re.DOTALL))
 
     async def start(self) -> Child:
         """Clear leftovers, start, and return once it answers a PING.
@@ -89,7 +90,7 @@ class RedisServer:
         Raises:
             HostError: with the end of the server's log.
         """
-        await clear_leftovers(self.place, _PROGRAMS, str(self.socket))
+        await self._leftovers.clear()
         with contextlib.suppress(FileNotFoundError):
             self.socket.unlink()
         child = Child.spawn(
@@ -104,14 +105,17 @@ class RedisServer:
             with trio.move_on_after(START_TIMEOUT_S):
                 await self._until_answering(child)
                 return child
-            raise HostError(f"redis did not answer within {START_TIMEOUT_S:.0f} s (START_TIMEOUT_S): {self._log_end()}")
+            raise HostError(
+                f"redis did not answer within {START_TIMEOUT_S:.0f} s (START_TIMEOUT_S): {self.place.last_words()}"
+            )
         except BaseException:
             await self.stop(child)
             raise
 
-    async def stop(self, child: Child) -> None:
+    async def stop(self, child: Child | None) -> None:
         """SIGTERM, then SIGKILL; the socket file goes too."""
-        await child.stop((signal.SIGTERM, STOP_TIMEOUT_S))
+        if child is not None:
+            await child.stop((signal.SIGTERM, STOP_TIMEOUT_S))
         with contextlib.suppress(FileNotFoundError):
             self.socket.unlink()
 
@@ -132,13 +136,10 @@ class RedisServer:
     async def _until_answering(self, child: Child) -> None:
         while True:
             if child.exit_status is not None:
-                raise HostError(f"redis ended with status {child.exit_status} at its start: {self._log_end()}")
+                raise HostError(f"redis ended with status {child.exit_status} at its start: {self.place.last_words()}")
             try:
                 with trio.fail_after(_PING_TIMEOUT_S):
                     await wire.redis_ping(self.socket)
                 return
             except (OSError, trio.BrokenResourceError, trio.TooSlowError, wire.Refused):
                 await trio.sleep(_POLL_S)
-
-    def _log_end(self) -> str:
-        return f"{self.place.last_words()} — see {self.place.log}"

@@ -1,8 +1,8 @@
 """Keeping one server up: start it, wait for its end, start it again; stop it when cancelled.
 
-The states of the loop, for both servers alike: clear leftovers → spawn → answering → (ended by itself → back-off → again).
-The first start must succeed, since a host that cannot start its servers has to say so; later ones are tried for ever, as
-the disk may be full for a while and nobody is served by giving up.
+The states of the loop, for both servers alike: clear leftovers → spawn → answering → (ended by itself → back-off →
+again). The first start must succeed, since a host that cannot start its servers has to say so; later ones are tried
+for ever, as the disk may be full for a while and nobody is served by giving up.
 """
 
 import logging
@@ -58,10 +58,10 @@ class Server(Protocol):
     place: Place
 
     async def start(self) -> Child:
-        """Clear what is left of an earlier run, start, and return once it answers. Cancelled or failed: nothing runs."""
+        """Clear what an earlier run left, start, and return once it answers. Cancelled or failed: nothing runs."""
 
-    async def stop(self, child: Child) -> None:
-        """End it cleanly and within a bound, shielded."""
+    async def stop(self, child: Child | None) -> None:
+        """End it cleanly, and what it left when it ended by itself (None). Shielded, and bounded."""
 
 
 class Supervisor:
@@ -70,6 +70,7 @@ class Supervisor:
     def __init__(self, server: Server, on_restart: Callable[[Restart], None] | None = None) -> None:
         self._server = server
         self._on_restart = on_restart
+        self._backoff_s = BACKOFF_FIRST_S
         self.child: Child | None = None
         self.restarts = 0
 
@@ -92,8 +93,8 @@ class Supervisor:
                 while True:
                     await self._again(self.child)
         finally:
-            if self.child is not None:
-                await self._server.stop(self.child)
+            child, self.child = self.child, None
+            await self._server.stop(child)
 
     async def _again(self, child: Child) -> None:
         """Wait for the end of `child` and have the next one running."""
@@ -120,11 +121,9 @@ class Supervisor:
         if self._on_restart is not None:
             self._on_restart(event)
 
-    _backoff_s: float = BACKOFF_FIRST_S
-
 
 async def _bound_log(path: Path) -> None:
-    """Keep `path` below a size: its end goes to `.1`, the rest is dropped. The server's O_APPEND makes truncating safe."""
+    """Keep `path` below a size. Truncating under the server is safe, since it writes with O_APPEND."""
     while True:
         await trio.sleep(_LOG_CHECK_S)
         try:
@@ -134,7 +133,7 @@ async def _bound_log(path: Path) -> None:
 
 
 def trim_log(path: Path, bytes_max: int = LOG_BYTES_MAX, bytes_kept: int = LOG_BYTES_KEPT) -> None:
-    """Empty `path` if it is larger than `bytes_max`, its last `bytes_kept` bytes kept beside it. Takes about a millisecond."""
+    """Empty `path` if it is larger than `bytes_max`; its last `bytes_kept` bytes go to `path.1`."""
     size = path.stat().st_size
     if size <= bytes_max:
         return

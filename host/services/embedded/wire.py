@@ -1,6 +1,7 @@
 """Just enough of the two protocols to see that a server answers, and to make the database: no driver, no pool.
 
-Postgres: the start-up and simple-query messages of protocol 3.0 (postgresql.org/docs, chapter "Frontend/Backend Protocol").
+Postgres: the start-up and simple-query messages of protocol 3.0 (postgresql.org/docs, chapter "Frontend/Backend
+Protocol").
 Redis: one inline PING.
 """
 
