@@ -258,6 +258,9 @@ class Application:
     def _begin_draining(self) -> None:
         self._site.draining = True
         self._supervisor.drain()
+        if not self.options.handle_signals:
+            # The process is somebody else's, and not this host's to end.
+            return
         # A thread, since what hangs may be the loop itself.
         timer = threading.Timer(HARD_STOP_S, _end_process)
         timer.daemon = True
