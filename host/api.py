@@ -20,6 +20,8 @@ A plugin is a module whose functions, marked `@hookimpl`, have the names of `hos
         return [Mount("/api/hello", router)]
 """
 
+from typing import TYPE_CHECKING
+
 from host.asgi import ClientDisconnected as ClientDisconnected
 from host.asgi import EventStream as EventStream
 from host.asgi import Request as Request
@@ -62,5 +64,10 @@ from host.hookspecs import hookimpl as hookimpl
 from host.secret import Secret as Secret
 from host.units import Duration as Duration
 from host.units import Size as Size
+
+if TYPE_CHECKING:
+    # For annotations: a plugin gets them from its context, and one that uses neither need not wait for their drivers.
+    from host.services.postgres_pool import Postgres as Postgres
+    from host.services.redis import Redis as Redis
 
 API_VERSION = "1.0"
