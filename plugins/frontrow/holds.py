@@ -1,0 +1,207 @@
+"""Layer 1: who waits. Holds in Redis, each seat a key whose value is the owner's nonce.
+
+One seat is one `SET NX PX`, several are one script, all or nothing. To give a hold back, or to lengthen it, compares
+the nonce first, so nobody touches a hold that has passed to somebody else. Losing Redis, or anything in it, costs
+fairness and never a seat: whenever it cannot be asked the answer is UNPROTECTED, and layer 2 alone decides.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from redis.exceptions import RedisError
+
+from host.api import OutcomeUnknown, ServiceUnavailable
+from plugins.frontrow.core.breaker import Breaker
+from plugins.frontrow.core.tokens import Hold
+from plugins.frontrow.settings import Settings
+
+if TYPE_CHECKING:
+    from host.api import Redis
+
+GRANTED: Final = 1
+"""The seats are held for us."""
+TAKEN: Final = 2
+"""Somebody else holds one of the seats, or it is sold."""
+UNPROTECTED: Final = 3
+"""Layer 1 could not be asked: go on to layer 2 without a hold."""
+KEPT: Final = 4
+"""The hold was still ours, and lasts long enough to be booked."""
+RETAKEN: Final = 5
+"""The hold was gone, nobody else had taken it, and it is ours again."""
+
+_SOLD: Final = "sold"
+
+# Errors that mean "layer 1 cannot be asked": no connection, no answer, or a server that is loading, read-only or full.
+_AWAY: Final = (ServiceUnavailable, OutcomeUnknown, RedisError)
+
+_HOLD_ALL: Final = """
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then return 0 end
+end
+for _, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
+end
+return 1
+"""
+# 1 kept, 2 retaken, 0 not ours. Never shortens what is left.
+_KEEP: Final = """
+local retaken = false
+for _, key in ipairs(KEYS) do
+  local owner = redis.call('GET', key)
+  if not owner then retaken = true
+  elseif owner ~= ARGV[1] then return 0 end
+end
+for _, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) < tonumber(ARGV[2]) then
+    redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
+  end
+end
+return retaken and 2 or 1
+"""
+_RELEASE: Final = """
+local released = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[1] then released = released + redis.call('DEL', key) end
+end
+return released
+"""
+_LOOK: Final = """
+local answer = {}
+for _, key in ipairs(KEYS) do
+  answer[#answer + 1] = redis.call('GET', key) or ''
+  answer[#answer + 1] = redis.call('PTTL', key)
+end
+return answer
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldState:
+    """How a seat stands in layer 1: who holds it and for how much longer, in milliseconds (0 when nobody does)."""
+
+    is_ours: bool
+    is_sold: bool
+    left_ms: int
+
+
+class HoldDesk:
+    """Grants, keeps and releases holds. Any number of tasks may use it at once.
+
+    `namespace` keeps the keys of different databases apart. Cancelled while Redis is asked, a hold may have been
+    granted all the same; it lapses by itself.
+    """
+
+    def __init__(
+        self, redis: "Redis", namespace: str, settings: Settings, *, scripts: dict[str, str] | None = None
+    ) -> None:
+        self._redis = redis
+        self._execute = redis.execute_command
+        self._namespace = namespace
+        self.ttl_ms = round(settings.hold_ttl * 1000)
+        self._margin_ms = round(settings.checkout_margin * 1000)
+        self._sold_ms = round(settings.sold_mark_ttl * 1000)
+        self.breaker = Breaker(
+            failures_max=settings.breaker_failures,
+            pause_ms=round(settings.breaker_pause * 1000),
+            pause_ms_max=round(settings.breaker_pause_max * 1000),
+        )
+        texts = {"hold_all": _HOLD_ALL, "keep": _KEEP, "release": _RELEASE, "look": _LOOK} | (scripts or {})
+        self._scripts = {name: redis.register_script(text) for name, text in texts.items()}
+
+    def key(self, event_id: int, seat: int) -> str:
+        """The key of a seat. The braces put all seats of an event into one slot of a Redis cluster."""
+        return f"frontrow:{self._namespace}:{{{event_id}}}:{seat}"
+
+    async def hold(self, hold: Hold, ttl_ms: int | None = None) -> int:
+        """Hold all seats for the hold's nonce, or none. GRANTED, TAKEN or UNPROTECTED."""
+        breaker = self.breaker
+        was_probe = False
+        if breaker.state != "closed":
+            if not breaker.admits(_now_ms()):
+                await trio.lowlevel.checkpoint()
+                return UNPROTECTED
+            was_probe = True
+        ttl_ms = ttl_ms or self.ttl_ms
+        try:
+            if len(hold.seats) == 1:
+                key = self.key(hold.event_id, hold.seats[0])
+                reply = await self._execute("SET", key, hold.nonce, "NX", "PX", ttl_ms)
+            else:
+                reply = await self._scripts["hold_all"](self._keys(hold), (hold.nonce, ttl_ms))
+        except _AWAY:
+            breaker.failed(_now_ms(), was_probe=was_probe)
+            return UNPROTECTED
+        if breaker.failures:
+            breaker.succeeded(was_probe=was_probe)
+        return GRANTED if reply else TAKEN
+
+    async def keep(self, hold: Hold) -> int:
+        """Make sure that the hold is ours for as long as a booking takes. KEPT, RETAKEN, TAKEN or UNPROTECTED.
+
+        A hold that expired or got lost is taken again if the seats are still free: to come late is no reason to lose
+        a seat that nobody wants. If one of them has passed to somebody else, the hold is over.
+        """
+        reply = await self._ask("keep", hold, hold.nonce, self._margin_ms)
+        return {None: UNPROTECTED, 0: TAKEN, 1: KEPT, 2: RETAKEN}[reply]
+
+    async def release(self, hold: Hold) -> int:
+        """Give the seats back that are still held under this nonce. How many those were; 0 when Redis is away."""
+        return await self._ask("release", hold, hold.nonce) or 0
+
+    async def look(self, hold: Hold) -> list[HoldState] | None:
+        """How each seat of a hold stands, seen by its owner. None when Redis is away."""
+        reply = await self._ask("look", hold)
+        if reply is None:
+            return None
+        owners = [owner.decode() if isinstance(owner, bytes) else owner for owner in reply[::2]]
+        return [
+            HoldState(owner == hold.nonce, owner == _SOLD, max(left_ms, 0))
+            for owner, left_ms in zip(owners, reply[1::2], strict=True)
+        ]
+
+    async def mark_sold(self, event_id: int, seats: tuple[int, ...]) -> None:
+        """Tell layer 1, after the commit, that these seats are sold, so that it turns buyers away for good.
+
+        Only ever a hint: when it is lost, the next buyer gets a hold and hears "sold" from layer 2.
+        """
+        for seat in seats:
+            await self._call(self._execute, "SET", self.key(event_id, seat), _SOLD, "PX", self._sold_ms)
+
+    async def remember(self, name: str, value: str, ttl_ms: int) -> str | None:
+        """Keep `value` under `name` unless something is there; what is there then. None when Redis is away."""
+        key = f"frontrow:{self._namespace}:key:{name}"
+        if await self._call(self._execute, "SET", key, value, "NX", "PX", ttl_ms):
+            return value
+        found = await self._call(self._execute, "GET", key)
+        return found.decode() if isinstance(found, bytes) else found
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life, past the breaker. Raises whatever keeps it from answering."""
+        await self._execute("PING")
+
+    def _keys(self, hold: Hold) -> list[str]:
+        return [self.key(hold.event_id, seat) for seat in hold.seats]
+
+    async def _ask(self, script: str, hold: Hold, *arguments: Any) -> Any:
+        return await self._call(self._scripts[script], self._keys(hold), arguments)
+
+    async def _call(self, command: Any, *arguments: Any) -> Any:
+        """The reply, or None when the breaker is open or Redis gives no answer."""
+        breaker = self.breaker
+        was_probe = breaker.state != "closed"
+        if was_probe and not breaker.admits(_now_ms()):
+            await trio.lowlevel.checkpoint()
+            return None
+        try:
+            reply = await command(*arguments)
+        except _AWAY:
+            breaker.failed(_now_ms(), was_probe=was_probe)
+            return None
+        breaker.succeeded(was_probe=was_probe)
+        return reply
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

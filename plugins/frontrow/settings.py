@@ -1,0 +1,41 @@
+"""FrontRow's section of the configuration, `[plugins.frontrow]`. Every default is one to run with."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from host.api import Duration
+
+
+class Settings(BaseModel):
+    """How long holds last, how much a stampede may take, and how patient the two layers are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hold_ttl: Duration = Field(300.0, gt=0, le=86_400, description="How long a customer's hold lasts.")
+    checkout_margin: Duration = Field(
+        15.0,
+        gt=0,
+        le=600,
+        description="A hold that is being booked lasts at least this long: no one else gets in between.",
+    )
+    sold_mark_ttl: Duration = Field(3600.0, gt=0, description="How long layer 1 remembers that a seat is sold.")
+    idempotency_ttl: Duration = Field(86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
+
+    breaker_failures: int = Field(3, ge=1, description="Failed calls in a row after which layer 1 is left alone.")
+    breaker_pause: Duration = Field(0.25, gt=0, description="How long at first; doubles while it stays away.")
+    breaker_pause_max: Duration = Field(2.0, gt=0, description="The longest pause between two looks at layer 1.")
+
+    claims_max: int = Field(8, ge=1, le=100, description="Claims at one time in layer 2; the others wait in line.")
+    claims_waiting_max: int = Field(100_000, ge=1, description="Claims waiting in that line; more are answered 503.")
+    claim_timeout: Duration = Field(3.0, gt=0, description="One attempt at a claim, a lock's wait included.")
+    claim_patience: Duration = Field(10.0, gt=0, description="How long an unanswered claim is asked about again.")
+
+    buyers_max: int = Field(100_000, ge=1, le=100_000, description="Buyers in one stampede, and in all at one time.")
+    seats_max: int = Field(1000, ge=1, le=1000, description="Seats in one stampede.")
+    runs_at_once_max: int = Field(2, ge=1, le=16, description="Stampedes at one time; more are answered 429.")
+    run_timeout: Duration = Field(120.0, gt=0, description="The longest that a stampede may take, gun to last verdict.")
+    runs_kept: int = Field(200, ge=1, le=100_000, description="Runs kept with their history; older ones are deleted.")
+    progress_interval: Duration = Field(0.05, gt=0, description="How often a watched stampede reports.")
+    wave_size: int = Field(
+        2000, ge=1, description="Buyers let go at once; the rest follow as fast as the host takes them."
+    )
+    verify_interval: Duration = Field(0.5, gt=0, description="How often an undecided run is looked at again.")

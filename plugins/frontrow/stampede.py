@@ -1,0 +1,161 @@
+"""The stampede: buyers parked at a gate, a gun, and one verdict each, through the box office that customers use.
+
+Every buyer is a Trio task of its own. All are spawned and parked before the gun; the clock runs from the gun to the
+last verdict. A buyer asks for a hold on the seat that its seed made it want; turned away, it looks at the map and tries
+the next seat that nobody was told is taken; with a hold it books at once. Nobody leaves while the map shows a free
+seat, so as many are sold as there are buyers or seats. Those turned away come back, for `ROUNDS_MAX` rounds in all,
+when a holder could not book and gave a seat back: a failed winner leaves no seat unsold that somebody wants.
+
+The seed decides who wants which seat, and in which order the gun releases the buyers. Trio runs a batch forwards or
+backwards on purpose, so the order in which they get through is in the history, not in the seed.
+"""
+
+import gc
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from host.api import ServiceUnavailable
+from plugins.frontrow import box_office
+from plugins.frontrow.box_office import BoxOffice, new_nonce
+from plugins.frontrow.core import outcome
+from plugins.frontrow.core.arrivals import arrival_order, first_choices
+from plugins.frontrow.core.crowd_map import CrowdMap
+from plugins.frontrow.core.history import History
+from plugins.frontrow.core.tokens import Hold
+from plugins.frontrow.holds import GRANTED, TAKEN
+from plugins.frontrow.run_store import NewRun
+
+ROUNDS_MAX: Final = 3
+SPAWN_BATCH: Final = 500
+"""Tasks spawned, and buyers made, between two checkpoints: the host stays responsive while a large crowd gathers."""
+
+_OUTCOME_OF: Final = {
+    box_office.BOOKED: outcome.BOOKED,
+    box_office.SOLD: outcome.SOLD,
+    box_office.GONE: outcome.HELD,
+    box_office.UNKNOWN: outcome.UNKNOWN,
+    box_office.UNAVAILABLE: outcome.UNAVAILABLE,
+}
+
+_now_ns = time.perf_counter_ns
+
+
+class Stampede:
+    """One stampede on an event of its own. `history` may be read while it runs. Not used twice."""
+
+    def __init__(self, office: BoxOffice, new_run: NewRun, wave_size: int) -> None:
+        self.new_run = new_run
+        self.history = History(new_run.buyers)
+        self.order = arrival_order(new_run.seed, new_run.buyers)
+        self._wanted = first_choices(new_run.seed, new_run.buyers, len(new_run.seat_ids))
+        self._office = office
+        self._wave_size = wave_size
+        self._map = CrowdMap(len(new_run.seat_ids))
+        self._gate = trio.lowlevel.ParkingLot()
+        self._holds: list[Hold] = []
+
+    async def run(self) -> None:
+        """Gather the crowd, fire, and return after the last verdict.
+
+        Cancelled, the buyers stop where they are: those without a verdict stay WAITING, those who asked layer 2
+        and heard nothing stay HOLDING; `give_up` says what that means.
+        """
+        await self._gather()
+        buyers: Iterable[int] = self.order
+        for _ in range(ROUNDS_MAX):
+            await self._round(buyers)
+            sent_away = set(self.history.buyers_at(outcome.HELD, outcome.UNAVAILABLE))
+            if not self._map.free_count or not sent_away:
+                return
+            buyers = [buyer for buyer in self.order if buyer in sent_away]
+
+    def give_up(self) -> None:
+        """Close the history of a run that was cut short: who had not asked layer 2 certainly has no seat."""
+        history, now_ns = self.history, _now_ns()
+        for buyer in history.buyers_at(outcome.WAITING, outcome.HOLDING):
+            is_asked = buyer in history.bookings
+            history.outcomes[buyer] = outcome.UNKNOWN if is_asked else outcome.UNAVAILABLE
+            history.decided_ns[buyer] = now_ns
+
+    async def _gather(self) -> None:
+        """Make what each buyer brings along: its mark, and the hold that it will ask for."""
+        event_id, seat_ids = self.new_run.event_id, self.new_run.seat_ids
+        for buyer in range(self.history.buyers):
+            self._holds.append(Hold(event_id, (seat_ids[self._wanted[buyer]],), new_nonce()))
+            if buyer % SPAWN_BATCH == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _round(self, buyers: Iterable[int]) -> None:
+        """Let these buyers rush the gate, in this order."""
+        queue = list(buyers)
+        for buyer in queue:
+            self.history.outcomes[buyer] = outcome.WAITING
+        # A task takes its buyer when it first runs, so that they park in the order of arrival however Trio starts them.
+        arrivals = iter(queue)
+        async with trio.open_nursery() as nursery:
+            for spawned in range(len(queue)):
+                nursery.start_soon(self._buyer, arrivals)
+                if spawned % SPAWN_BATCH == 0:
+                    await trio.lowlevel.checkpoint()
+            while len(self._gate) < len(queue):
+                await trio.lowlevel.checkpoint()
+            # What is alive now outlives the run: a collection in the middle need not look at it.
+            gc.freeze()
+            try:
+                await self._fire()
+            finally:
+                gc.unfreeze()
+
+    async def _fire(self) -> None:
+        if not self.history.gun_ns:
+            self.history.gun_ns = _now_ns()
+        self._gate.unpark(count=self._wave_size)
+        while self._gate:
+            await trio.lowlevel.checkpoint()
+            self._gate.unpark(count=self._wave_size)
+
+    async def _buyer(self, arrivals: Iterator[int]) -> None:
+        buyer = next(arrivals)
+        history, hold, wanted = self.history, self._holds[buyer], self._wanted[buyer]
+        await self._gate.park()
+        if not history.attempts[buyer]:
+            history.invoked_ns[buyer] = _now_ns()
+        seat: int | None = wanted
+        while seat is not None:
+            history.attempts[buyer] += 1
+            history.seat[buyer] = seat
+            verdict = await self._office.hold(hold)
+            self._map.take(seat)
+            if verdict == TAKEN:
+                heard = outcome.HELD
+            else:
+                heard = await self._book(buyer, hold, seat, had_hold=verdict == GRANTED)
+                if heard not in (outcome.SOLD, outcome.HELD):
+                    break
+            seat = self._map.next_free(wanted)
+            if seat is not None:
+                hold = replace(hold, seats=(self.new_run.seat_ids[seat],))
+        history.outcomes[buyer] = heard
+        history.decided_ns[buyer] = _now_ns()
+
+    async def _book(self, buyer: int, hold: Hold, seat: int, *, had_hold: bool) -> int:
+        history = self.history
+        history.outcomes[buyer] = outcome.HOLDING
+        booking_id = str(uuid.uuid4())
+        history.bookings[buyer] = booking_id
+        try:
+            verdict = await self._office.book(hold, f"buyer-{buyer}", booking_id, had_hold=had_hold)
+        except ServiceUnavailable:
+            verdict = box_office.UNAVAILABLE
+        if verdict not in (box_office.BOOKED, box_office.UNKNOWN):
+            # Certainly no booking of this id: the next attempt has another.
+            del history.bookings[buyer]
+        if verdict == box_office.UNAVAILABLE:
+            await self._office.holds.release(hold)
+            self._map.give_back(seat)
+        return _OUTCOME_OF[verdict]
