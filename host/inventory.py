@@ -15,12 +15,13 @@ from host.settings import PluginSettings, Settings
 class Inventory:
     """What came of looking at every plugin once.
 
-    `ordered` are those that can run, in start order; `disabled` were never imported; `errors` has the first error of
-    each that was meant to run and cannot; `problems` are the lines about their configuration.
+    `disabled` were never imported. Of those that were `loaded`, `ordered` can run, in start order. `errors` has the
+    first error of each that was meant to run and cannot; `problems` are the lines about their configuration.
     """
 
     candidates: dict[str, Candidate]
     disabled: dict[str, Candidate] = field(default_factory=dict)
+    loaded: list[LoadedPlugin] = field(default_factory=list)
     ordered: list[LoadedPlugin] = field(default_factory=list)
     configured: dict[str, tuple[PluginSettings, BaseModel | None]] = field(default_factory=dict)
     models: dict[str, type[BaseModel] | None] = field(default_factory=dict)
@@ -44,7 +45,6 @@ def take_inventory(settings: Settings, *, safe_mode: bool = False, only: Iterabl
     # In safe mode the sections of plugins that are left out are no mistakes.
     inventory.problems += unknown_plugins(settings, everything)
     chosen = None if only is None else set(only)
-    loaded = []
     for name, candidate in candidates.items():
         wanted = (
             settings.is_enabled(name, built_in=candidate.distribution is None) if chosen is None else name in chosen
@@ -62,7 +62,7 @@ def take_inventory(settings: Settings, *, safe_mode: bool = False, only: Iterabl
             inventory.configured[name] = plugin_config(settings, name, plugin.info.config)
         except ConfigError as error:
             inventory.problems += error.problems
-        loaded.append(plugin)
-    inventory.ordered, unordered = start_order(loaded)
+        inventory.loaded.append(plugin)
+    inventory.ordered, unordered = start_order(inventory.loaded)
     inventory.errors |= {error.plugin: error for error in unordered}
     return inventory

@@ -42,5 +42,5 @@ NAMES = ("run", "plugins", "check-config", "schema", "routes", "new-plugin", "do
 
 def command(name: str) -> CommandModule:
     """The module of one of `NAMES`."""
-    module: CommandModule = import_module(f"host.commands.{name.replace('-', '_')}")  # type: ignore[assignment]
+    module: CommandModule = import_module(f"host.commands.{name.replace('-', '_')}")
     return module

@@ -42,7 +42,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
 
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
-        mounts = {"host": [_described()], **site.mounts()}
+        mounts = {"host": [described()], **site.mounts()}
         return json_response(openapi_document(site.version, mounts))
 
     @router.get("/-/plugins.json")
@@ -77,8 +77,8 @@ async def _host_only(site: Site) -> Mapping[str, Any]:
     return {"host": site.host()}
 
 
-def _described() -> Mount:
-    """The host's operations, for the API document."""
+def described() -> Mount:
+    """The host's operations, for the API document and the list of routes."""
 
     async def nowhere(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("only its operations are used")

@@ -1,0 +1,217 @@
+"""`quartet doctor`: the usual mistakes of an installation, found before they are met."""
+
+import os
+import resource
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Literal
+
+import psycopg
+import redis
+
+from host.commands import Exit
+from host.commands.options import add_config_options, add_json_option, settings_from
+from host.commands.terminal import Style, Terminal
+from host.errors import ConfigError, HostError
+from host.http.engine import bind
+from host.inventory import Inventory, take_inventory
+from host.secret import ServiceUrl
+from host.services.embedded.binaries import find_postgres, find_redis
+from host.services.embedded.owner import server_user
+from host.settings import Settings
+
+HELP = "look for the usual mistakes: versions, port, servers, folders, limits, plugins"
+EXAMPLE = "quartet doctor\nquartet doctor --json"
+
+PYTHON_MIN: Final = (3, 11)
+CONNECT_TIMEOUT_S: Final = 3.0
+# Beside the connections: files, sockets of servers and pools, pipes to children.
+DESCRIPTORS_SPARE: Final = 200
+
+_MARKS: Final[dict[str, tuple[str, Style]]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "failure": ("✗", "red"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found, and, when it is not well, how to mend it."""
+
+    subject: str
+    state: Literal["ok", "warning", "failure"]
+    found: str
+    mend: str = ""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_json_option(parser)
+    add_config_options(parser)
+
+
+def run(arguments: Namespace, terminal: Terminal) -> int:
+    findings = list(examine(arguments))
+    if arguments.json:
+        terminal.json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark, style = _MARKS[finding.state]
+            mend = f" — {finding.mend}" if finding.mend else ""
+            terminal.line(f"{terminal.style(mark, style)} {finding.subject:<14} {finding.found}{mend}")
+    return Exit.FAILURE if any(finding.state == "failure" for finding in findings) else Exit.OK
+
+
+def examine(arguments: Namespace) -> Iterator[Finding]:
+    """Look at everything, one after the other; nothing is started, and what is written is removed again."""
+    yield check_python(sys.version_info[:3])
+    yield check_quart_pair()
+    try:
+        settings, problems = settings_from(arguments)
+    except ConfigError as error:
+        yield from (Finding("configuration", "failure", line) for line in error.problems)
+        return
+    inventory = take_inventory(settings, safe_mode=arguments.safe_mode)
+    problems += inventory.problems
+    yield from (Finding("configuration", "failure", line) for line in problems)
+    if not problems:
+        yield Finding("configuration", "ok", str(settings.path))
+    yield from check_plugins(inventory)
+    yield check_port(settings)
+    yield check_admin(settings)
+    yield check_data_dir(settings.data.dir)
+    yield check_postgres(settings.postgres.url)
+    yield check_redis(settings.redis.url)
+    yield check_descriptors(settings.server.limits.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def check_python(running: tuple[int, ...]) -> Finding:
+    """Whether this Python is new enough."""
+    text = ".".join(str(part) for part in running)
+    if running[:2] >= PYTHON_MIN:
+        return Finding("Python", "ok", text)
+    wanted = ".".join(str(part) for part in PYTHON_MIN)
+    return Finding("Python", "failure", text, f"use Python {wanted} or later")
+
+
+def check_quart_pair() -> Finding:
+    """Whether Quart and quart-trio fit together: each minor of Quart breaks quart-trio (quart-trio#22)."""
+    try:
+        found = f"quart {version('quart')} with quart-trio {version('quart-trio')}"
+    except PackageNotFoundError as error:
+        return Finding("Quart", "failure", f"{error.name} is not installed", "install quartet-host again")
+    try:
+        import quart_trio  # noqa: F401
+    except Exception as error:
+        return Finding("Quart", "failure", f"{found}: {error}", "install quartet-host again: it pins the two together")
+    return Finding("Quart", "ok", found)
+
+
+def check_plugins(inventory: Inventory) -> Iterator[Finding]:
+    """Whether every enabled plugin can be imported and ordered."""
+    for error in inventory.errors.values():
+        hint = error.hint or f"see quartet plugins check {error.plugin}"
+        yield Finding("plugin", "failure", f"{error.plugin} ({error.origin}): {error.phase}: {error.reason}", hint)
+    names = [plugin.name for plugin in inventory.ordered]
+    if names:
+        yield Finding("plugins", "ok", ", ".join(names))
+    elif not inventory.errors:
+        yield Finding("plugins", "warning", "none is enabled", "set enabled = true under [plugins.NAME]")
+
+
+def check_port(settings: Settings) -> Finding:
+    """Whether the listener's address can be taken."""
+    host, port = settings.server.host, settings.server.port
+    if host.startswith("unix:"):
+        folder = Path(host.removeprefix("unix:")).absolute().parent
+        ok = os.access(folder, os.W_OK)
+        return Finding("listener", "ok" if ok else "failure", f"{folder} {'can' if ok else 'cannot'} hold the socket")
+    try:
+        for sock in bind(host, port):
+            sock.close()
+    except HostError as error:
+        return Finding("listener", "failure", str(error))
+    return Finding("listener", "ok", f"{host} port {port} is free")
+
+
+def check_admin(settings: Settings) -> Finding:
+    """Whether a site that others can reach can be administered."""
+    if settings.admin.token is not None:
+        return Finding("admin", "ok", "a token is set")
+    if settings.server.is_loopback:
+        return Finding("admin", "ok", "not needed: only this machine can reach the listener")
+    return Finding(
+        "admin",
+        "warning",
+        f"no token, and {settings.server.host} can be reached from elsewhere: nobody can administer the site",
+        'set token = { env = "QUARTET_ADMIN_TOKEN" } under [admin]',
+    )
+
+
+def check_data_dir(folder: Path) -> Finding:
+    """Whether the data folder, or the one in which it would be made, can be written to."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Finding("data folder", "failure", f"{folder.absolute()}: {reason.lower()}", "set [data] dir")
+    return Finding("data folder", "ok", str(folder.absolute()))
+
+
+def check_descriptors(connections_max: int, descriptors_max: int) -> Finding:
+    """Whether the process may open as many files as it would have connections."""
+    needed = connections_max + DESCRIPTORS_SPARE
+    if descriptors_max == resource.RLIM_INFINITY or descriptors_max >= needed:
+        return Finding("open files", "ok", "no limit" if descriptors_max < 0 else f"up to {descriptors_max}")
+    return Finding(
+        "open files",
+        "warning",
+        f"up to {descriptors_max}, fewer than connections_max = {connections_max} needs",
+        f"ulimit -n {needed}, or a smaller connections_max under [server.limits]",
+    )
+
+
+def check_postgres(url: ServiceUrl) -> Finding:
+    """Whether the embedded Postgres has its programs, or the one at `url` answers and lets us in."""
+    if url.is_embedded:
+        return _check_embedded("Postgres", lambda: f"version {find_postgres(server_user(), None).version}")
+    try:
+        with psycopg.connect(url.reveal(), connect_timeout=int(CONNECT_TIMEOUT_S)) as connection:
+            found = f"version {connection.info.server_version // 10_000} answers"
+    except psycopg.Error as error:
+        # libpq names host, port, user and database in its errors, and no password; but a malformed URL is quoted.
+        malformed = isinstance(error, psycopg.ProgrammingError)
+        reason = "the URL is malformed" if malformed else str(error).strip().splitlines()[0]
+        return Finding("Postgres", "failure", reason, 'check [postgres] url, or set it to "embedded"')
+    return Finding("Postgres", "ok", found)
+
+
+def check_redis(url: ServiceUrl) -> Finding:
+    """Whether the embedded Redis has its program, or the one at `url` answers and lets us in."""
+    if url.is_embedded:
+        return _check_embedded("Redis", lambda: f"version {find_redis(server_user()).version}")
+    timeouts = {"socket_timeout": CONNECT_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    try:
+        with redis.Redis.from_url(url.reveal(), **timeouts) as client:
+            found = f"version {client.info('server')['redis_version']} answers"
+    except ValueError:
+        return Finding("Redis", "failure", "the URL is malformed", 'check [redis] url, or set it to "embedded"')
+    except redis.RedisError as error:
+        return Finding("Redis", "failure", str(error), 'check [redis] url, or set it to "embedded"')
+    return Finding("Redis", "ok", found)
+
+
+def _check_embedded(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, "ok", f"embedded, {look()}")
+    except HostError as error:
+        return Finding(subject, "failure", str(error))
