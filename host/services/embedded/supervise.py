@@ -6,7 +6,6 @@ for ever, as the disk may be full for a while and nobody is served by giving up.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +97,10 @@ class Supervisor:
 
     async def _again(self, child: Child) -> None:
         """Wait for the end of `child` and have the next one running."""
-        started_at = time.monotonic()
+        started_at = trio.current_time()
         status = await child.wait()
         self.child = None
-        ended_at = time.monotonic()
+        ended_at = trio.current_time()
         service = self._server.place.service
         reason = f"signal {-status}" if status < 0 else f"exit code {status}"
         log.warning("%s (pid %d) ended by itself: %s; starting it again", service, child.pid, reason)
@@ -116,7 +115,7 @@ class Supervisor:
                 log.error("%s does not start again, next try in %.1f s: %s", service, backoff_s, error)
         self._backoff_s = backoff_s
         self.restarts += 1
-        event = Restart(service, reason, self.restarts, time.monotonic() - ended_at)
+        event = Restart(service, reason, self.restarts, trio.current_time() - ended_at)
         log.warning("%s is up again (pid %d) after %.2f s", service, self.child.pid, event.down_s)
         if self._on_restart is not None:
             self._on_restart(event)
