@@ -140,14 +140,14 @@ export function explain(error) {
 }
 
 /**
- * @param {any} errors what a 422 lists: pydantic's `loc`/`msg`, or `field`/`message`
+ * @param {any} errors what a 422 lists: a JSON pointer into the body, or the name of a parameter, each with its detail
  * @returns {FieldError[]}
  */
 function fieldErrors(errors) {
   if (!Array.isArray(errors)) return [];
   return errors.map((error) => ({
-    field: String(error?.field ?? error?.path ?? (Array.isArray(error?.loc) ? error.loc.join(".") : (error?.loc ?? ""))),
-    message: String(error?.message ?? error?.msg ?? error?.detail ?? error),
+    field: String(error?.pointer ?? error?.parameter ?? "").replace(/^#?\//, ""),
+    message: String(error?.detail ?? error?.message ?? error),
   }));
 }
 

@@ -101,7 +101,9 @@ export function remember(lives, plugin, now_s) {
   const restarts = plugin.restarts ?? 0;
   const last = life.at(-1);
   if (last === undefined || last.state !== plugin.state || last.restarts !== restarts) {
-    const from_s = Math.max(now_s - (plugin.since_s ?? 0), last?.from_s ?? 0);
+    // What never ran has been down for ever.
+    const since_s = plugin.since_s ?? (plugin.enabled === false ? Infinity : 0);
+    const from_s = Math.max(now_s - since_s, last?.from_s ?? -Infinity);
     life.push({ state: plugin.state, from_s, restarts });
     if (life.length > STRETCHES_MAX) life.shift();
   }

@@ -96,6 +96,7 @@ export class ProofCard extends HTMLElement {
    * @param {string} words
    */
   #say(verdict, words) {
+    this.dataset.verdict = verdict;
     const mark = /** @type {VerdictMark | null} */ (this.querySelector("verdict-mark"));
     if (mark !== null) {
       mark.hidden = false;

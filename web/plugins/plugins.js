@@ -1,13 +1,13 @@
 // The host's page: keeps the rendered plugins live, and logs what changes.
 
-import { EventLog } from "../components/event-log.js";
-import "../components/host-score.js";
-import { LiveNumber } from "../components/live-number.js";
-import { SparkLine } from "../components/spark-line.js";
-import { counted, uptime } from "../format.js";
-import { follow } from "../overview.js";
+import { EventLog } from "/assets/components/event-log.js";
+import "/assets/components/host-score.js";
+import { LiveNumber } from "/assets/components/live-number.js";
+import { SparkLine } from "/assets/components/spark-line.js";
+import { counted, uptime } from "/assets/format.js";
+import { follow } from "/assets/overview.js";
 
-/** @typedef {import("../overview.js").PluginState} PluginState */
+/** @typedef {import("/assets/overview.js").PluginState} PluginState */
 
 /** @type {Map<string, PluginState>} */
 const before = new Map();

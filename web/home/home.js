@@ -1,11 +1,11 @@
 // The overview: the host's pulse, and what each system's proof says in one line.
 
-import { oneLine, ProofCard } from "../components/proof-card.js";
-import "../components/copy-text.js";
-import "../components/host-score.js";
-import { LiveNumber } from "../components/live-number.js";
-import { span, uptime } from "../format.js";
-import { follow } from "../overview.js";
+import { oneLine, ProofCard } from "/assets/components/proof-card.js";
+import "/assets/components/copy-text.js";
+import "/assets/components/host-score.js";
+import { LiveNumber } from "/assets/components/live-number.js";
+import { span, uptime } from "/assets/format.js";
+import { follow } from "/assets/overview.js";
 
 const DESCRIBE = /** @type {Record<string, (result: any) => string>} */ ({
   frontrow: (result) =>
