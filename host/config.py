@@ -18,12 +18,13 @@ from pydantic.json_schema import models_json_schema
 
 from host.config_errors import hint, place, problems_of, show, types_at
 from host.config_sources import ENV_CONFIG as ENV_CONFIG
-from host.config_sources import ENV_SOURCE, RawConfig, dotted, read_sources
+from host.config_sources import ENV_SOURCE, RawConfig, read_sources
 from host.config_sources import find_config as find_config
 from host.config_sources import shipped_config as shipped_config
 from host.errors import ConfigError
 from host.secret import SECRET_FILE_BYTES_MAX, Secret
 from host.settings import PLUGIN_NAME, RESERVED_KEYS, SECTIONS, PluginSettings, Section, Settings, reserved_in
+from host.toml_text import dotted
 
 Models = Mapping[str, type[BaseModel] | None]
 AnyModel = TypeVar("AnyModel", bound=BaseModel)

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from host.config_sources import Keys, RawConfig, dotted
+from host.config_sources import Keys, RawConfig
+from host.toml_text import dotted
 
 FOUND_CHARS_MAX: Final = 60
 _SOUNDS_SECRET: Final = re.compile(r"token|secret|passw|credential|api_?key|private_?key", re.IGNORECASE)

@@ -4,7 +4,6 @@ All three give plain data. Later ones win: a table merges into a table, and anyt
 """
 
 import datetime
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from host.errors import ConfigError
+from host.toml_text import dotted
 
 ENV_PREFIX: Final = "QUARTET__"
 # How the place of a value is told when it came from the environment; the name of the variable follows.
@@ -136,18 +136,6 @@ def parse_key(text: str) -> Keys:
         (key, value), *_ = value.items()
         keys.append(key)
     return tuple(keys)
-
-
-def dotted(keys: Sequence[str | int]) -> str:
-    """`keys` as one would write them: `plugins.gateway."gpt-4o".models[2]`."""
-    text = ""
-    for key in keys:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        else:
-            part = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
-            text += f".{part}" if text else part
-    return text
 
 
 def key_lines(text: str) -> Iterator[tuple[Keys, int]]:

@@ -1,18 +1,17 @@
 """`quartet check-config`: every mistake in the configuration, or the configuration in force."""
 
-import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from host.commands import Exit
 from host.commands.options import add_config_options, add_json_option, settings_from
 from host.commands.terminal import Terminal
 from host.config import effective
-from host.config_sources import dotted
 from host.errors import ConfigError
 from host.inventory import Inventory, take_inventory
 from host.settings import Settings
+from host.toml_text import dotted, toml_lines
 
 HELP = "find every mistake in the configuration, without starting anything"
 EXAMPLE = "quartet check-config\nquartet check-config --show-effective --set server.port=80"
@@ -46,31 +45,6 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
         names = ", ".join(plugin.name for plugin in inventory.ordered) or "none"
         terminal.line(f"{terminal.style('ok', 'green')}: {settings.path} (plugins enabled: {names})")
     return Exit.OK
-
-
-def toml_lines(document: Mapping[str, Any], keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The keys of a JSON-ready document and their values in TOML; None is an empty text, for TOML has no such value."""
-    for key, value in document.items():
-        path = (*keys, key)
-        if isinstance(value, Mapping) and value and not _is_reference(value):
-            yield from toml_lines(value, path)
-        else:
-            yield path, "" if value is None else toml_value(value)
-
-
-def toml_value(value: Any) -> str:
-    """A JSON-ready value as an inline TOML value; members that are None are left out."""
-    if isinstance(value, Mapping):
-        members = (f"{dotted((key,))} = {toml_value(inner)}" for key, inner in value.items() if inner is not None)
-        return "{ " + ", ".join(members) + " }" if value else "{}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml_value(inner) for inner in value if inner is not None) + "]"
-    # JSON's strings and numbers are TOML's, but for DEL, which TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _is_reference(value: Mapping[str, Any]) -> bool:
-    return set(value) in ({"env"}, {"file"})
 
 
 def _report(arguments: Namespace, terminal: Terminal, problems: list[str], broken: list[str]) -> int:

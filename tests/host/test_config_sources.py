@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.commands.check_config import toml_value
 from host.config import find_config, load_settings, shipped_config
-from host.config_sources import ENV_PREFIX, dotted, key_lines, parse_key, parse_value, read_sources
+from host.config_sources import ENV_PREFIX, key_lines, parse_key, parse_value, read_sources
 from host.errors import ConfigError
+from host.toml_text import dotted, toml_value
 
 LAYERS = ("file", "environment", "set")
 ports = st.one_of(st.none(), st.integers(min_value=1, max_value=65535))
