@@ -9,6 +9,7 @@ import trio
 from host.asgi import EventStream, Request, Response, Router, json_response, text_response
 from host.descriptors import Mount, Operation, Page
 from host.http.openapi import openapi_document
+from host.http.static import StaticFolder
 from host.services.metrics import CONTENT_TYPE, MetricsPage
 from host.site import Site
 
@@ -67,6 +68,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
     own_paths = ("/-/plugins.json", "/-/overview.json", "/-/events")
     return [
         *(Mount(path, router) for path in (*paths, *own_paths)),
+        Mount("/assets", StaticFolder(web / "assets", "/assets")),
         Page("/", "Overview", web / "home", context=lambda _: site.overview()),
         Page("/-/plugins", "Plugins", web / "plugins", context=lambda _: _host_only(site)),
         Page("/-/docs", "API", web / "docs"),

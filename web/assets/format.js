@@ -119,6 +119,18 @@ export function moment(date) {
 }
 
 /**
+ * A moment in few characters: the time today, else the day: "14:03", "22 Nov".
+ * @param {Date | null} date
+ * @param {Date} now
+ * @returns {string}
+ */
+export function shortMoment(date, now) {
+  if (date === null) return MISSING;
+  if (date.toDateString() === now.toDateString()) return timeOfDay(date);
+  return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+}
+
+/**
  * The share of something: "99.9 %".
  * @param {unknown} ratio 0 to 1
  * @returns {string}

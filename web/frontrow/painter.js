@@ -19,6 +19,7 @@ export class Painter {
   #context;
   /** @type {Crowd} */
   #crowd;
+  /** @type {Float64Array} */
   #heard = new Float64Array(0);
   #winners = 0;
   #elapsed_ms = 0;

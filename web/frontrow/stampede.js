@@ -5,7 +5,7 @@ import { CopyText } from "/assets/components/copy-text.js";
 import "/assets/components/percentile-strip.js";
 import { ProblemNote } from "/assets/components/problem-note.js";
 import { Problem } from "/assets/fetch.js";
-import { count, moment, span } from "/assets/format.js";
+import { count, shortMoment, span } from "/assets/format.js";
 import { follow } from "/assets/overview.js";
 import { followPicture } from "./clock.js";
 import { RunResult, stamp } from "./run-result.js";
@@ -32,7 +32,7 @@ let pluginState = "ready";
 let shownProblem = null;
 
 followPicture(stage);
-for (const time of document.querySelectorAll(".runs time")) stamp(time, moment);
+for (const time of document.querySelectorAll(".runs time")) stamp(time, when);
 prepare(fromAddress() ?? form.read() ?? { buyers: 1000, seats: 1, seed: null });
 follow({
   onOverview: ({ host }) => {
@@ -60,6 +60,7 @@ async function fire(wish) {
   enable();
   outcome.hidden = true;
   setPhase("running", `${wishWords(wish)}: the gun …`);
+  stage.scrollIntoView({ block: "nearest" });
   picture.gather(wish.buyers, wish.seats, wish.seed ?? 1);
   /** @type {any[]} */
   const points = [];
@@ -104,21 +105,21 @@ function runRow(run) {
     [count(run.oversold), "number"],
     [span(run.elapsed_ms), "number wide-only"],
   ]);
-  const when = document.createElement("td");
+  const first = document.createElement("td");
   const link = document.createElement("a");
   link.href = `/frontrow/runs/${encodeURIComponent(run.run_id)}`;
   const time = document.createElement("time");
   time.dataset.at = String(run.started_at ?? "");
   time.textContent = String(run.run_id);
-  stamp(time, moment);
+  stamp(time, when);
   link.append(time);
-  when.append(link);
+  first.append(link);
   const verdict = document.createElement("td");
   const mark = document.createElement("verdict-mark");
   mark.setAttribute("verdict", run.verdict ?? "unknown");
   verdict.append(mark);
   row.append(
-    when,
+    first,
     ...cells.map(([text, className]) => {
       const cell = document.createElement("td");
       cell.className = className;
@@ -128,6 +129,14 @@ function runRow(run) {
     verdict,
   );
   return row;
+}
+
+/**
+ * @param {Date | null} date
+ * @returns {string}
+ */
+function when(date) {
+  return shortMoment(date, new Date());
 }
 
 /**

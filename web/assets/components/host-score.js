@@ -18,7 +18,7 @@ const LINES = /** @type {Record<string, string>} */ ({
   degraded: "dashed",
   starting: "dotted",
   configured: "dotted",
-  discovered: "dotted",
+  discovered: "gap",
   stopping: "dotted",
   backoff: "gap",
   failed: "gap",
