@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
 import trio
@@ -26,7 +27,8 @@ from host.errors import ConfigError, HostError
 from host.host_metrics import HouseCollector
 from host.http.dispatcher import Dispatcher
 from host.http.engine import TLS, Engine, bind, engine_named, is_loopback, urls
-from host.http.security import admin_guard
+from host.http.pages import Pages
+from host.http.security import Policy, admin_guard
 from host.http.system import system_routes
 from host.inventory import Inventory, take_inventory
 from host.lending import Lender
@@ -37,7 +39,7 @@ from host.services.loop_lag import run_loop_lag
 from host.services.metrics import MetricsPage
 from host.settings import Settings
 from host.site import Site
-from host.supervisor import UP, PluginState, SupervisedConfig, Supervisor
+from host.supervisor import UP, SupervisedConfig, Supervisor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.host")
 
@@ -123,10 +125,11 @@ class Application:
                             )
                         )
                         self._admit(inventory)
-                        await self._supervisor.wait_settled()
-                        self._announce(trio.current_time() - began_s)
+                        services.start_soon(self._watch_failures)
+                        await self._settle()
+                        if not self._drain.is_set():
+                            self._announce(trio.current_time() - began_s)
                         task_status.started(self)
-                        serving.start_soon(self._watch_failures)
                         await self._drain.wait()
                         self._begin_draining()
                     await self._supervisor.stop()
@@ -152,7 +155,10 @@ class Application:
             acquire_timeout_s=settings.postgres.acquire_timeout,
             redis_timeout_s=settings.redis.timeout,
         )
-        self._dispatcher = Dispatcher()
+        policy = Policy(loopback=loopback, allowed_hosts=server.allowed_hosts, cors_origins=server.cors_origins)
+        self._dispatcher = Dispatcher(
+            limits=server.limits.to_limits(), policy=policy, pages=Pages(WEB, self._page_site)
+        )
         token = settings.admin.token.reveal() if settings.admin.token else None
         house = House(
             self._dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
@@ -162,8 +168,10 @@ class Application:
         routes = system_routes(self._site, metrics, self._drain, WEB)
         self._dispatcher.mount("host", routes)
         engine = engine_named(server.engine, tls=_tls(settings))
-        parts = {"engine": engine.statistics, "http": self._dispatcher.statistics}
-        metrics.host.register(HouseCollector(self._site, self.endpoints, parts))
+        collector = HouseCollector(
+            self._site, self.endpoints, engine=engine.statistics, http=self._dispatcher.statistics
+        )
+        metrics.host.register(collector)
         services.start_soon(run_loop_lag, metrics.host, self._note_lag)
         return engine
 
@@ -207,6 +215,18 @@ class Application:
             restart_window_s=host_part.restart_window,
         )
 
+    async def _settle(self) -> None:
+        """Wait until every plugin is up, backing off or given up, or the host is told to stop meanwhile."""
+        async with trio.open_nursery() as waiting:
+
+            async def cancel_when_draining() -> None:
+                await self._drain.wait()
+                waiting.cancel_scope.cancel("told to stop while starting")
+
+            waiting.start_soon(cancel_when_draining)
+            await self._supervisor.wait_settled()
+            waiting.cancel_scope.cancel("settled")
+
     def _announce(self, took_s: float) -> None:
         """Say how each plugin came up, and where to click."""
         say = self.options.announce
@@ -219,6 +239,9 @@ class Application:
         count = f"{len(units)} plugin{'s' if len(units) != 1 else ''}{f', {down} not up' if down else ''}"
         say(f"Ready on {' and '.join(self.urls)} in {took_s:.2f} s ({count})")
 
+    def _page_site(self) -> dict[str, Any]:
+        return self._site.for_pages()
+
     def _note_lag(self, lag_s: float) -> None:
         self._site.loop_lag_s = lag_s
 
@@ -229,8 +252,8 @@ class Application:
             if self._supervisor.fatal or not self.options.strict_plugins:
                 return self._supervisor.fatal
             errors = [str(error) for error in self._site.not_loaded.values()]
-            failed = [u for u in self._supervisor.units.values() if u.state is PluginState.FAILED or u.restarts]
-            return "; ".join(errors + [f"plugin {unit.name!r}: {unit.reason or 'it failed'}" for unit in failed])
+            failed = [unit for unit in self._supervisor.units.values() if unit.failures]
+            return "; ".join(errors + [f"plugin {unit.name!r} failed: {unit.last_failure}" for unit in failed])
 
         await self._supervisor.wait_for(lambda: bool(broken()))
         self._failure = broken()

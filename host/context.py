@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
@@ -51,17 +51,17 @@ class PluginContext:
     @property
     def postgres(self) -> "Postgres":
         """The plugin's pool of Postgres connections."""
-        return self._service("postgres", self.lent.postgres)
+        return self.lent.postgres or self._undeclared("postgres")
 
     @property
     def redis(self) -> "Redis":
         """The plugin's Redis: redis-py's commands over one auto-pipelining connection."""
-        return self._service("redis", self.lent.redis)
+        return self.lent.redis or self._undeclared("redis")
 
     @property
     def http(self) -> "httpx.AsyncClient":
         """The plugin's HTTP client."""
-        return self._service("http", self.lent.http)
+        return self.lent.http or self._undeclared("http")
 
     def require_admin(self, scope: Scope) -> None:
         """Let an administrator pass: on loopback everybody, elsewhere who shows the admin token.
@@ -71,9 +71,7 @@ class PluginContext:
         """
         self.authorize(scope)
 
-    def _service(self, service: Service, lent: Any) -> Any:
-        if lent is None:
-            raise PluginError(
-                self.name, "run", f"it uses {service} undeclared", hint=f'add "{service}" to PluginInfo.services'
-            )
-        return lent
+    def _undeclared(self, service: Service) -> NoReturn:
+        raise PluginError(
+            self.name, "run", f"it uses {service} undeclared", hint=f'add "{service}" to PluginInfo.services'
+        )

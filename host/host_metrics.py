@@ -11,22 +11,28 @@ from host.services.embedded import Endpoint
 from host.site import Site
 from host.supervisor import PluginState
 
-Statistics = Callable[[], Any]
-
 _TOTAL = "_total"
 
 
 class HouseCollector(Collector):
     """Plugins, their states, restarts, tasks and services; the engine; the embedded servers.
 
-    `parts` are further sources of statistics by their prefix: each a function that returns a frozen record of numbers,
-    whose fields ending in `_total` are counters and whose others are gauges.
+    `engine` and `http` return frozen records, the second by owner. In every record of statistics numeric fields that
+    end in `_total` are counters and the others gauges; text is left out.
     """
 
-    def __init__(self, site: Site, endpoints: Mapping[str, Endpoint], parts: Mapping[str, Statistics]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        engine: Callable[[], Any],
+        http: Callable[[], Mapping[str, Any]],
+    ) -> None:
         self._site = site
         self._endpoints = endpoints
-        self._parts = parts
+        self._engine = engine
+        self._http = http
 
     def collect(self) -> Iterable[Metric]:
         """All metrics as of now."""
@@ -38,8 +44,14 @@ class HouseCollector(Collector):
         for name, endpoint in self._endpoints.items():
             restarts.add_metric([name], endpoint.restarts())
         yield restarts
-        for prefix, statistics in self._parts.items():
-            yield from _families(f"quartet_{prefix}", {(): statistics()}, ())
+        yield from _families("quartet_engine", {(): self._engine()}, ())
+        owners: dict[tuple[str, ...], Any] = {(owner,): record for owner, record in self._http().items()}
+        yield from _families("quartet_http", owners, ("plugin",))
+        statuses = CounterMetricFamily("quartet_http_responses", "Answers by class.", labels=["plugin", "status"])
+        for values, record in owners.items():
+            for status, count in record.statuses.items():
+                statuses.add_metric([*values, status], count)
+        yield statuses
 
     def describe(self) -> Iterable[Metric]:
         """Nothing ahead of time: what there is depends on what runs."""
@@ -82,7 +94,7 @@ def _families(prefix: str, samples: Mapping[tuple[str, ...], Any], labels: tuple
     for values, record in samples.items():
         fields = asdict(record) if is_dataclass(record) and not isinstance(record, type) else {}
         for name, value in fields.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
+            if not isinstance(value, (int, float)):
                 continue
             if name not in families:
                 kind = CounterMetricFamily if name.endswith(_TOTAL) else GaugeMetricFamily

@@ -87,6 +87,7 @@ class PluginRun:
         self._restart_count = restart_count
         self._draining = trio.Event()
         self._stop = trio.Event()
+        self._starting = trio.CancelScope()
         self._tasks: list[_RunningTask] = []
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger(f"plugin.{plugin.name}")
         self.on_health: Callable[[], None] = lambda: None
@@ -106,10 +107,16 @@ class PluginRun:
         """Tell the plugin that its end is near: long-lived streams end by themselves. Nothing is stopped yet."""
         self._draining.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
-        """Ask `run` to stop in order and to return."""
+        """Ask `run` to stop in order and to return. A start under way is given up."""
         self._draining.set()
         self._stop.set()
+        self._starting.cancel("the plugin is stopped while it starts")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the plugin, report `started()` when it is ready, and return after `stop` once nothing of it is left.
@@ -167,11 +174,12 @@ class PluginRun:
         # Claims its paths: until the plugin is ready they answer 503, and a clash shows before anything is started.
         self._mount(routes)
         self._house.routes.unmount(name)
-        if self.plugin.info.migrations is not None:
-            await self._migrate(self.plugin.info.migrations)
         async with trio.open_nursery() as nursery:
-            for task in tasks:
-                await self._start(nursery, task)
+            with self._starting:
+                if self.plugin.info.migrations is not None:
+                    await self._migrate(self.plugin.info.migrations)
+                for task in tasks:
+                    await self._start(nursery, task)
             for check in checks:
                 self.checks[check.name] = CheckResult(check.required)
                 nursery.start_soon(self._watch, check)
@@ -179,8 +187,13 @@ class PluginRun:
             try:
                 task_status.started()
                 await self._stop.wait()
-            finally:
+            except trio.Cancelled:
+                # A task failed, or the host is in a hurry: requests under way must not outlive the services.
                 self._house.routes.unmount(name)
+                with trio.CancelScope(shield=True):
+                    await self._house.routes.drain(name, 0)
+                raise
+            self._house.routes.unmount(name)
             await self._house.routes.drain(name, self._settings.drain_s)
             for running in reversed(self._tasks):
                 await self._end(running)

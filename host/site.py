@@ -62,12 +62,15 @@ class Site:
         ]
         return records
 
-    def navigation(self, host_pages: Sequence[Page] = ()) -> list[dict[str, str]]:
-        """The pages that belong into the site's navigation."""
-        pages = [("host", page) for page in host_pages]
-        for unit in self.supervisor.units.values():
-            pages += [(unit.name, route) for route in self._routes(unit) if isinstance(route, Page)]
-        return [{"path": page.path, "title": page.title, "plugin": owner} for owner, page in pages if page.nav]
+    def for_pages(self) -> dict[str, Any]:
+        """What every page's template sees as `site`: name, version, the pages of the navigation, and the plugins."""
+        pages = [
+            {"path": route.path, "title": route.title, "plugin": unit.name}
+            for unit in self.supervisor.units.values()
+            for route in self._routes(unit)
+            if isinstance(route, Page) and route.nav
+        ]
+        return {"name": "Quartet", "version": self.version, "pages": pages, "plugins": self.plugins()}
 
     def mounts(self) -> dict[str, list[Mount]]:
         """The mounts of the plugins that run, by plugin."""

@@ -66,6 +66,8 @@ class Supervised:
     reason: str = ""
     since_s: float = 0.0
     restarts: int = 0
+    failures: int = 0
+    last_failure: str = ""
     start_duration_s: float | None = None
     run: PluginRun | None = None
     wanted: bool = True
@@ -155,6 +157,8 @@ class Supervisor:
                 delay_s: float | None = backoff_s(min(attempts_unavailable, 6), random.random())
             else:
                 attempts_unavailable = 0
+                unit.failures += 1
+                unit.last_failure = first_line(error)
                 delay_s = self._after_failure(unit)
             self._enter(unit, PluginState.FAILED if delay_s is None else PluginState.BACKOFF, first_line(error))
             await self._stop_dependents(unit)
@@ -208,8 +212,9 @@ class Supervisor:
             async with trio.open_nursery() as nursery:
                 await nursery.start(run.run, name=f"plugin {unit.name}")
                 unit.start_duration_s = trio.current_time() - began_s
-                self._enter(unit, PluginState.READY, "")
-                self._health_changed(unit)
+                if not run.is_stopping:
+                    self._enter(unit, PluginState.READY, "")
+                    self._health_changed(unit)
         except Exception as error:
             self._log_failure(unit, error)
             return error
