@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +92,10 @@ async def running_host(
 
 @dataclass(slots=True)
 class HostProcess:
-    """A host as a child process. `output` collects all that it prints."""
+    """A host as a child process. `config` is its configuration file, `output` collects all that it prints."""
 
     process: "subprocess.Popen[str]"
+    config: Path
     url: str = ""
     output: list[str] = field(default_factory=list)
 
@@ -136,11 +137,22 @@ def host_process(
     config = _write_config(data_dir, plugins, postgres_url, redis_url)
     command = [sys.executable, "-m", "host.cli", "run", "--config", str(config)]
     command += [word for item in sets for word in ("--set", item)]
+    with started_host(command) as host:
+        yield host
+
+
+@contextmanager
+def started_host(command: Sequence[str]) -> Iterator[HostProcess]:
+    """Run a command line that is a `quartet run` as a child for the block; see `host_process`.
+
+    Raises:
+        RuntimeError: it did not become ready; the text is what it printed.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("QUARTET_")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
-        host = HostProcess(process)
+        host = HostProcess(process, config)
         ready = threading.Event()
         reader = threading.Thread(target=_read_output, args=(host, ready), daemon=True)
         reader.start()
