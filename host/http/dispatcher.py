@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 import trio
 
-from host.asgi import ClientDisconnected, problem_from, send_problem
+from host.asgi import ClientDisconnected, Response, problem_from, problem_response, send_problem
 from host.descriptors import Message, Mount, Page, Receive, Scope, Send
 from host.errors import HttpProblem
 from host.http import security
@@ -110,20 +110,22 @@ class Dispatcher:
                 raise HttpProblem(404, f"there is nothing at {scope['path']}")
             owner = entry.owner
             scope["quartet.owner"] = owner.name
-            if await self._is_answered_before(scope, headers, entry, exchange):
-                owner.count(exchange.status)
-                return
+            answer = self._answer_before(scope, headers, entry, exchange)
             receive = self._limited(receive, headers, scope, entry)
         except HttpProblem as problem:
-            await send_problem(exchange.send, problem)
-            owner.count(exchange.status)
+            answer = problem_response(problem)
+        if answer is not None:
+            # Counted first: a client that closes once it has the answer cancels what comes after it.
+            owner.count(answer.status)
+            await answer.send(exchange.send, head=scope["method"] == "HEAD")
             return
+        assert entry is not None
         await self._run_http(entry, scope, receive, exchange)
 
-    async def _is_answered_before(
+    def _answer_before(
         self, scope: Scope, headers: Mapping[bytes, bytes], entry: Entry, exchange: "_Exchange"
-    ) -> bool:
-        """What is decided without the mount. Raises `HttpProblem` when it is refused."""
+    ) -> Response | None:
+        """The answer that needs no mount, if there is one. Raises `HttpProblem` when the request is refused."""
         policy, method = self._policy, scope["method"]
         origin = headers.get(b"origin")
         if origin is not None or policy.has_cors:
@@ -131,16 +133,15 @@ class Dispatcher:
         if method == "OPTIONS":
             answer = security.preflight(policy, headers, cross_origin=entry.cross_origin)
             if answer is not None:
-                exchange.extra = [exchange.extra[0]]
-                await answer.send(exchange.send)
-                return True
+                del exchange.extra[1:]
+                return answer
         if method not in security.SAFE_METHODS:
             if origin is not None:
                 security.check_origin(policy, origin, headers.get(b"host"), cross_origin=entry.cross_origin)
             if entry.content_types:
                 security.check_content_type(headers, entry.content_types)
         entry.owner.check_open()
-        return False
+        return None
 
     async def _run_http(self, entry: Entry, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         owner = entry.owner
@@ -230,8 +231,8 @@ class Dispatcher:
             )
             owner.check_open()
         except HttpProblem as problem:
-            await _refuse_websocket(scope, send, problem, request_id)
             owner.count(problem.status)
+            await _refuse_websocket(scope, send, problem, request_id)
             return
         await self._run_websocket(entry, scope, receive, send, request_id)
 

@@ -210,7 +210,7 @@ class Connection:
     async def _watch_idle(self) -> None:
         with trio.move_on_after(self._idle_s):
             await self._shared.context.terminated.wait()
-        self._end()
+        self._reading.cancel(reason="the connection idles")
 
     async def _on_event(self, event: Event) -> None:
         """Hypercorn's protocols act on the connection by these events."""
