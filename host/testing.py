@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,25 +77,33 @@ async def running_host(
 
     from host.application import Application, Options
     from host.config import load_settings
+    from host.errors import HostError
 
     config = _write_config(data_dir, plugins, postgres_url, redis_url)
     application = Application(load_settings(config, {}, sets), Options(handle_signals=False))
+    failure: HostError | None = None
     async with trio.open_nursery() as nursery:
-        await nursery.start(application.run)
         try:
-            url = application.urls[0]
-            async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-                yield RunningHost(url, http, application)
-        finally:
-            application.stop()
+            await nursery.start(application.run)
+        except HostError as error:
+            # Raised past the nursery, which would wrap it in a group.
+            failure = error
+        else:
+            try:
+                async with httpx.AsyncClient(base_url=application.urls[0], timeout=30) as http:
+                    yield RunningHost(application.urls[0], http, application)
+            finally:
+                application.stop()
+    if failure is not None:
+        raise failure
 
 
 @dataclass(slots=True)
 class HostProcess:
-    """A host as a child process. `config` is its configuration file, `output` collects all that it prints."""
+    """A host as a child process. `config` is the file that `host_process` wrote; `output` has all that it prints."""
 
     process: "subprocess.Popen[str]"
-    config: Path
+    config: Path = Path()
     url: str = ""
     output: list[str] = field(default_factory=list)
 
@@ -135,24 +143,24 @@ def host_process(
         RuntimeError: it did not become ready; the text is what it printed.
     """
     config = _write_config(data_dir, plugins, postgres_url, redis_url)
-    command = [sys.executable, "-m", "host.cli", "run", "--config", str(config)]
-    command += [word for item in sets for word in ("--set", item)]
-    with started_host(command) as host:
+    with started_host(config, sets=sets) as host:
         yield host
 
 
 @contextmanager
-def started_host(command: Sequence[str]) -> Iterator[HostProcess]:
-    """Run a command line that is a `quartet run` as a child for the block; see `host_process`.
+def started_host(config: Path, *, sets: tuple[str, ...] = (), python: str = sys.executable) -> Iterator[HostProcess]:
+    """Run `quartet run` with a configuration file of one's own, by any `python`, for the block; see `host_process`.
 
     Raises:
         RuntimeError: it did not become ready; the text is what it printed.
     """
+    command = [python, "-m", "host.cli", "run", "--config", str(config)]
+    command += [word for item in sets for word in ("--set", item)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("QUARTET_")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
-        host = HostProcess(process, config)
+        host = HostProcess(process)
         ready = threading.Event()
         reader = threading.Thread(target=_read_output, args=(host, ready), daemon=True)
         reader.start()
