@@ -47,7 +47,7 @@ _OWN_TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """One file of the folder. `sha256` is that of `sql`, whose lines end in "\\n" whatever the checkout made of them."""
+    """One file of the folder. `sql` has its line ends as "\\n", whatever the checkout made of them."""
 
     number: int
     name: str

@@ -1,6 +1,7 @@
 """What runs on a `TrioConnection`: its cursor and its transaction block, psycopg's own made safe to cancel."""
 
-from contextlib import _AsyncGeneratorContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ from psycopg.rows import Row
 if TYPE_CHECKING:
     from host.services.postgres import TrioConnection
 
+_ACTIVE = pq.TransactionStatus.ACTIVE
 _INERROR = pq.TransactionStatus.INERROR
 _OK = pq.ConnStatus.OK
 
@@ -28,14 +30,15 @@ class ResponseTimeout(psycopg.OperationalError):
 
 
 class TrioCursor(psycopg.AsyncCursor[Row]):
-    """psycopg's cursor; refuses the one COPY writer that needs an asyncio task."""
+    """psycopg's cursor, with COPY made safe to cancel."""
 
     __slots__ = ()
 
-    def copy(
+    @asynccontextmanager
+    async def copy(
         self, statement: Query, params: Params | None = None, *, writer: AsyncWriter | None = None
-    ) -> _AsyncGeneratorContextManager[AsyncCopy]:
-        """COPY from or to the connection, as psycopg does.
+    ) -> AsyncIterator[AsyncCopy]:
+        """COPY from or to the connection, as psycopg does. Cancelled, nothing was copied in.
 
         Raises:
             psycopg.NotSupportedError: `writer` is an `AsyncQueuedLibpqWriter`, which starts an asyncio task.
@@ -44,7 +47,18 @@ class TrioCursor(psycopg.AsyncCursor[Row]):
             raise psycopg.NotSupportedError(
                 "AsyncQueuedLibpqWriter runs on asyncio only; leave writer out, or use AsyncLibpqWriter"
             )
-        return super().copy(statement, params, writer=writer)
+        async with self._conn.lock:
+            try:
+                await self._conn.wait(self._start_copy_gen(statement, params))
+            except trio.Cancelled as cancelled:
+                # The server may have begun all the same; psycopg ends only what its AsyncCopy has entered.
+                if self._pgconn.transaction_status == _ACTIVE and self.pgresult is not None:
+                    await AsyncCopy(self).finish(cancelled)
+                raise
+            async with AsyncCopy(self, writer=writer) as copy:
+                yield copy
+        # A fresher result, set by the end of COPY, has the row count.
+        self._select_current_result(0)
 
 
 class TrioTransaction(psycopg.AsyncTransaction):

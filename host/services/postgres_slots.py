@@ -92,15 +92,6 @@ class PooledConnection(TrioConnection[TupleRow]):
         """Whether the server has said nothing since the last answer; a goodbye or a broken link is something."""
         return not self._news.poll(0)
 
-    def take_news(self) -> bool:
-        """Read what the server has said by itself (a notice, a goodbye); False when the connection is lost."""
-        try:
-            if not self.is_quiet():
-                self.pgconn.consume_input()
-        except psycopg.Error:
-            return False
-        return self.pgconn.status == _OK
-
     def is_clean(self) -> bool:
         """Whether the next borrower finds nothing of the last one's: no transaction, no pipeline, no answer due."""
         pgconn = self.pgconn
@@ -198,9 +189,10 @@ class ConnectionSlots:
 
     async def _is_alive(self, connection: PooledConnection) -> bool:
         now = trio.current_time()
-        if now >= connection.expires_at_s or not connection.take_news():
+        if now >= connection.expires_at_s:
             return False
-        if now >= connection.check_at_s:
+        # News may be a notice or a notification, or the first part of a goodbye: asking tells them apart.
+        if now >= connection.check_at_s or not connection.is_quiet():
             connection.response_timeout_s = IDLE_CHECK_TIMEOUT_S
             try:
                 await connection.run("SELECT 1")
