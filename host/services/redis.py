@@ -81,8 +81,8 @@ class _Totals:
         calls = lane.calls
         self.lost += 1
         self.sent += calls.calls_sent
-        self.unknown += lane.lost[0]
-        self.unavailable += lane.lost[1]
+        self.unknown += lane.unknown
+        self.unavailable += lane.unsent
         self.timeouts += lane.timeouts
         self.discarded += calls.replies_discarded
         self.peak = max(self.peak, calls.in_flight_peak)
@@ -94,8 +94,8 @@ class _Totals:
 class Redis(Commands):
     """redis-py's commands, as many at once as one likes.
 
-    `name` is shown in CLIENT LIST as `quartet:NAME`. `timeout_s` bounds the time from the call to its reply: when
-    the oldest call is overdue the server is taken to be stalled, and the connection is closed and replaced.
+    `name` is shown in CLIENT LIST as `quartet:NAME`. `timeout_s` bounds the time from the call to its reply; when
+    the server says nothing at all for that long while replies are due, the connection is closed and replaced.
     `in_flight_max` bounds the calls written and not yet answered; when it is full the others wait, unsent, and fail
     with `ServiceUnavailable` when their time is up. `connections_max` bounds the connections lent by `dedicated`
     and `pubsub`.
@@ -298,8 +298,7 @@ class Redis(Commands):
         finally:
             self._lane = None
             self._totals.absorb(lane)
-        unknown, unsent = lane.lost
-        self._log.warning("the connection to Redis was lost", reason=reason, unknown=unknown, unsent=unsent)
+        self._log.warning("the connection to Redis was lost", reason=reason, unknown=lane.unknown, unsent=lane.unsent)
         self._set_state("connecting", f"the connection was lost: {reason}")
 
     async def _open(self) -> Connection:

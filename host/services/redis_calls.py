@@ -12,6 +12,8 @@ not carried out; what is awaiting may have been.
 
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
+from math import inf
 from typing import Any, Final
 
 import hiredis
@@ -156,7 +158,9 @@ class CallQueue:
             self._reader.feed(data)
             while (reply := gets()) is not NOT_ENOUGH_DATA:
                 if not awaiting:
-                    raise ConnectionLost(f"Redis sent a reply that nobody asked for: {str(reply)[:200]}")
+                    # What it says may be somebody's data, which is not for the logs; an error's text is.
+                    text = str(reply) if isinstance(reply, Exception) else type(reply).__name__
+                    raise ConnectionLost(f"Redis sent a reply that nobody asked for: {text}")
                 call = awaiting[0]
                 if call.replies is not None:
                     call.replies.append(reply)
@@ -172,16 +176,39 @@ class CallQueue:
         except hiredis.ProtocolError as error:
             raise ConnectionLost(f"Redis sent what is not RESP: {error}") from error
 
-    def drop_expired(self, now_s: float, error: Callable[[], Exception]) -> int:
-        """Fail the queued calls whose time is up; nothing of them was sent. Returns their number."""
+    def next_expiry_s(self) -> float:
+        """When the first caller that still waits runs out of time; infinity when none waits.
+
+        Calls are added in the order of their expiry, so that it is the first of one queue or the first of the other.
+        """
+        firsts = (
+            next((call.expires_at_s for call in calls if call.task is not None), inf)
+            for calls in (self.awaiting, self.queued)
+        )
+        return min(firsts)
+
+    def expire(
+        self, now_s: float, unknown: Callable[[], Exception], unsent: Callable[[], Exception]
+    ) -> tuple[int, int]:
+        """Fail the calls whose time is up, as `lose` does, and return how many of each; the connection goes on.
+
+        Those awaiting leave their places behind for the replies that may yet come.
+        """
+        expired = list(takewhile(lambda call: call.expires_at_s <= now_s, self.awaiting))
+        failed = 0
+        for call in expired:
+            if call.task is not None:
+                self._wake(call.task, Error(unknown()))
+                call.task = None
+                failed += 1
         dropped = 0
         while self.queued and (self.queued[0].task is None or self.queued[0].expires_at_s <= now_s):
             call = self.queued.popleft()
             self.queued_bytes -= len(call.packed)
             if call.task is not None:
-                self._wake(call.task, Error(error()))
+                self._wake(call.task, Error(unsent()))
                 dropped += 1
-        return dropped
+        return failed, dropped
 
     def lose(self, unknown: Callable[[], Exception], unsent: Callable[[], Exception]) -> tuple[int, int]:
         """Fail every call: those awaiting with `unknown()`, those queued with `unsent()`; return how many of each."""

@@ -30,13 +30,15 @@ class Lane:
     __slots__ = (
         "_broken",
         "_connection",
+        "_heard_at_s",
         "_is_blocked",
         "_timeout_s",
         "_transport",
         "_writer",
         "calls",
-        "lost",
         "timeouts",
+        "unknown",
+        "unsent",
     )
 
     def __init__(self, connection: Connection, *, timeout_s: float, in_flight_max: int) -> None:
@@ -48,8 +50,9 @@ class Lane:
         # While the writer waits for a socket that is full, or for TLS, callers leave the writing to it.
         self._is_blocked = not self._transport.sends_now
         self.calls = CallQueue(reschedule, in_flight_max)
-        self.timeouts = 0
-        self.lost = (0, 0)
+        # When Redis was last heard of; while no reply is due, when the next call was made.
+        self._heard_at_s = 0.0
+        self.timeouts = self.unknown = self.unsent = 0
 
     def start(self, call: Call) -> None:
         """Queue `call` and see that it is written; its caller then waits with `wait_task_rescheduled(call.abort)`.
@@ -60,9 +63,12 @@ class Lane:
         if calls.queued_bytes >= FLUSH_BYTES and not self._is_blocked:
             self._flush()
         calls.add(call)
-        if not calls.awaiting and not self._is_blocked:
-            self._flush()
-        elif (writer := self._writer) is not None:
+        if not calls.awaiting:
+            self._heard_at_s = call.expires_at_s - self._timeout_s
+            if not self._is_blocked:
+                self._flush()
+                return
+        if (writer := self._writer) is not None:
             self._writer = None
             reschedule(writer)
 
@@ -75,10 +81,12 @@ class Lane:
         finally:
             reason = self._broken or "it was closed"
             self._connection.close()
-            self.lost = self.calls.lose(
+            unknown, unsent = self.calls.lose(
                 lambda: OutcomeUnknown(f"the connection to Redis was lost before the reply came: {reason}"),
                 lambda: ServiceUnavailable(f"the connection to Redis was lost before anything was sent: {reason}"),
             )
+            self.unknown += unknown
+            self.unsent += unsent
         return reason
 
     async def _until_broken(self, part: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
@@ -126,31 +134,35 @@ class Lane:
     async def _run_reader(self) -> None:
         calls, receive, feed = self.calls, self._transport.receive, self.calls.feed
         while data := await receive():
+            self._heard_at_s = monotonic()
             feed(data)
             if calls.queued:
                 self._wake_writer()
         raise ConnectionLost("Redis closed the connection")
 
     async def _run_watch(self) -> None:
-        """Hold calls to their deadlines. All have the same time-out, so the first in each queue is the first due."""
+        """Fail calls whose time is up, and the connection when nothing at all has come for as long as a call may take.
+
+        A server that is merely behind keeps its connection: closing it would fail those whose replies are on the way.
+        """
         calls = self.calls
         while True:
             now_s = monotonic()
-            if calls.awaiting and calls.awaiting[0].expires_at_s <= now_s:
-                overdue = calls.awaiting[0]
-                await trio.sleep(GRACE_S)
-                if calls.awaiting and calls.awaiting[0] is overdue:
-                    self.timeouts += 1
-                    raise ConnectionLost(f"Redis did not answer within {self._timeout_s:g} s")
+            stalled_at_s = self._heard_at_s + self._timeout_s if calls.awaiting else now_s + self._timeout_s
+            due_s = min(stalled_at_s, calls.next_expiry_s())
+            if due_s > now_s:
+                await trio.sleep(due_s - now_s)
                 continue
-            self.timeouts += calls.drop_expired(now_s, self._no_room)
-            next_s = now_s + self._timeout_s
-            for queue in (calls.awaiting, calls.queued):
-                if queue:
-                    next_s = min(next_s, queue[0].expires_at_s)
-            await trio.sleep(next_s - now_s)
+            await trio.sleep(GRACE_S)
+            unknown, unsent = calls.expire(now_s, self._overdue, self._no_room)
+            self.unknown += unknown
+            self.unsent += unsent
+            self.timeouts += unknown + unsent
+            if calls.awaiting and self._heard_at_s + self._timeout_s <= now_s:
+                raise ConnectionLost(f"Redis has said nothing for {self._timeout_s:g} s")
+
+    def _overdue(self) -> OutcomeUnknown:
+        return OutcomeUnknown(f"Redis did not answer within {self._timeout_s:g} s")
 
     def _no_room(self) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            f"the command was not sent within {self._timeout_s:g} s: Redis is behind with those before it"
-        )
+        return ServiceUnavailable(f"not sent within {self._timeout_s:g} s: Redis is behind with the commands before it")
