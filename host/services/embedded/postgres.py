@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -167,13 +168,15 @@ class PostgresServer:
         if status != 0:
             raise HostError(f"initdb failed with status {status}: {self.place.last_words()}")
         unfinished.rename(self.data)
+        if self._settings["fsync"] != "off":
+            # What initdb left to the kernel (--no-sync) is on the disk soon after; the start need not wait for it.
+            threading.Thread(target=os.sync, name="sync new cluster", daemon=True).start()
 
     def _command(self) -> list[str | Path]:
         settings = dict(self._settings) | {
             "listen_addresses": "",
             "port": "5432",
-            # A list: quoted, or a quote or a blank in the path would have a meaning.
-            "unix_socket_directories": '"' + str(self.place.run_dir).replace('"', '""') + '"',
+            "unix_socket_directories": str(self.place.run_dir),
             "unix_socket_permissions": "0700",
             # In every process title: how leftovers are found.
             "cluster_name": self.place.token,

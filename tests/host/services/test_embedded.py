@@ -2,8 +2,10 @@
 # Files of /proc and processes of the test itself answer at once, and a dying process sends no event to wait for.
 # ruff: noqa: ASYNC110, ASYNC220, ASYNC240
 
+import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -19,7 +21,8 @@ import redis
 import trio
 
 from host.errors import HostError
-from host.services.embedded import child, postgres, wire
+from host.services.embedded import binaries, child, leftovers, place, postgres, wire
+from host.services.embedded import redis as redis_server
 from tests.host.services.embedded_kit import (
     PATIENCE_S,
     descendants,
@@ -125,7 +128,7 @@ async def test_postmaster_killed_is_back_with_the_same_url_and_what_was_committe
 
 
 @linux_only
-async def test_postmaster_killed_under_a_busy_backend_waits_for_it_to_go(data_dir):
+async def test_postmaster_killed_under_a_busy_backend_waits_for_it_to_go(data_dir, caplog):
     """A backend that computes does not notice that the postmaster is gone, and keeps the shared memory in use."""
     async with running("postgres", data_dir) as pg, trio.open_nursery() as nursery:
 
@@ -148,6 +151,7 @@ async def test_postmaster_killed_under_a_busy_backend_waits_for_it_to_go(data_di
             await trio.sleep(0.005)
         os.kill(pg.pid, signal.SIGKILL)
         await pg.restarts.receive()
+        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
         assert not is_running(busy)
         assert query(pg.endpoint.url, "SELECT 1") == 1
 
@@ -261,6 +265,34 @@ async def test_lock_file_whose_pid_is_another_program_now_is_no_obstacle(data_di
             sleeper.kill()
 
 
+@pytest.mark.parametrize("service", ["postgres", "redis"])
+async def test_server_that_outlived_its_host_is_ended_before_the_next_one_starts(data_dir, service):
+    """Where the kernel has no PR_SET_PDEATHSIG: a whole server is left, and still answers."""
+    with place.settled(data_dir, service, "s", marker="run") as made:
+        if service == "postgres":
+            program = binaries.find_postgres(made.owner, None)
+            server = postgres.PostgresServer(made, program, postgres.SETTINGS)
+        else:
+            server = redis_server.RedisServer(made, binaries.find_redis(made.owner), redis_server.SETTINGS)
+        left = await server.start()
+    async with running(service, data_dir) as new:
+        assert left.exit_status is not None
+        assert is_running(new.pid)
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="needs ps")
+async def test_leftovers_are_found_by_ps_where_there_is_no_proc(data_dir, monkeypatch):
+    async with running("postgres", data_dir) as pg:
+        name = query(pg.endpoint.url, "SHOW cluster_name")
+        pattern = re.compile(rf"{name}: |cluster_name={name}")
+        with place.settled(data_dir, "redis", "s", marker="run") as made:
+            found = leftovers.Leftovers(made, pattern)
+            by_proc = found.find()
+            monkeypatch.setattr(leftovers, "_PROC", Path("/nonexistent"))
+            assert set(found.find()) == set(by_proc)
+            assert pg.pid in by_proc
+
+
 async def test_dead_socket_files_are_no_obstacle(data_dir):
     async with running("redis", data_dir) as rd:
         path = rd.socket_dir / "redis.sock"
@@ -272,14 +304,11 @@ async def test_dead_socket_files_are_no_obstacle(data_dir):
 
 
 async def test_host_killed_takes_its_servers_along_and_the_next_start_finds_the_data(data_dir):
-    host = _start_module("--data-dir", str(data_dir))
-    ready = json.loads(host.stdout.readline())
-    query(ready["postgres_url"], "DROP TABLE IF EXISTS survived; CREATE TABLE survived AS SELECT 7 AS n")
-    servers = descendants(ready["postgres_pid"]) | descendants(ready["redis_pid"])
-    host.kill()
-    host.wait()
-    host.stdin.close()
-    host.stdout.close()
+    with module_running("--data-dir", str(data_dir)) as (host, ready):
+        query(ready["postgres_url"], "DROP TABLE IF EXISTS survived; CREATE TABLE survived AS SELECT 7 AS n")
+        servers = descendants(ready["postgres_pid"]) | descendants(ready["redis_pid"])
+        host.kill()
+        host.wait()
     # At once, while they may be dying still.
     async with running("postgres", data_dir) as pg, running("redis", data_dir):
         assert pg.endpoint.url == ready["postgres_url"]
@@ -288,32 +317,28 @@ async def test_host_killed_takes_its_servers_along_and_the_next_start_finds_the_
 
 
 @linux_only
-async def test_host_killed_takes_its_servers_along_even_when_nobody_starts_again():
-    with public_directory() as directory:
-        host = _start_module("--data-dir", str(directory))
-        ready = json.loads(host.stdout.readline())
-        servers = descendants(ready["postgres_pid"]) | descendants(ready["redis_pid"])
-        pidfds = [os.pidfd_open(pid) for pid in servers]
+def test_host_killed_takes_its_servers_along_even_when_nobody_starts_again():
+    with public_directory() as directory, contextlib.ExitStack() as stack:
+        host, ready = stack.enter_context(module_running("--data-dir", str(directory)))
+        pidfds = []
+        for pid in descendants(ready["postgres_pid"]) | descendants(ready["redis_pid"]):
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # A short-lived one, such as the backend that was logged in to.
+                pidfds.append(os.pidfd_open(pid))
+                stack.callback(os.close, pidfds[-1])
+        assert len(pidfds) > 3
         host.kill()
-        host.wait()
-        host.stdin.close()
-        host.stdout.close()
-        try:
-            for pidfd in pidfds:
-                assert select.select([pidfd], [], [], PATIENCE_S)[0]
-        finally:
-            for pidfd in pidfds:
-                os.close(pidfd)
+        for pidfd in pidfds:
+            assert select.select([pidfd], [], [], PATIENCE_S)[0]
 
 
 def test_module_ends_with_its_standard_input_and_takes_its_temporary_data_along():
-    host = _start_module()
-    ready = json.loads(host.stdout.readline())
-    data_dir = Path(ready["postgres_log"]).parent
-    assert data_dir.exists()
-    host.stdin.close()
-    assert host.wait(PATIENCE_S) == 0
-    host.stdout.close()
+    with module_running() as (host, ready):
+        data_dir = Path(ready["postgres_log"]).parent
+        assert data_dir.exists()
+        host.stdin.close()
+        assert host.wait(PATIENCE_S) == 0
     assert not data_dir.exists()
     assert not is_running(ready["postgres_pid"])
     assert not is_running(ready["redis_pid"])
@@ -334,9 +359,15 @@ def test_module_says_in_one_line_why_it_cannot_start(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def _start_module(*arguments: str) -> subprocess.Popen:
+@contextlib.contextmanager
+def module_running(*arguments: str):
+    """The process of `python -m host.services.embedded` and the JSON it printed."""
     command = [sys.executable, "-m", "host.services.embedded", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 async def _no_cluster(self) -> None:
