@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 import trio
 
-from host.http.client_wire import LOST, NotingStream, PlainWire, TlsWire, Wire
+from host.http.client_wire import LOST, NotingStream, PlainWire, TlsWire, Wire, reason_of
 
 SocketOption = tuple[int, int, int | bytes]
 
@@ -78,7 +78,7 @@ class Connector:
                 )
         except (OSError, ValueError) as error:  # ValueError: a name that no resolver can be asked for
             where = f"{origin} at {self._uds}" if self._uds is not None else str(origin)
-            raise httpx.ConnectError(f"Cannot connect to {where}: {_reason(error)}") from error
+            raise httpx.ConnectError(f"Cannot connect to {where}: {reason_of(error)}") from error
         try:
             for level, option, value in self._socket_options:
                 stream.setsockopt(level, option, value)
@@ -95,7 +95,7 @@ class Connector:
             await tls.do_handshake()
         except (*LOST, ValueError) as error:
             stream.socket.close()
-            raise httpx.ConnectError(f"TLS handshake with {origin} failed: {_reason(error)}") from error
+            raise httpx.ConnectError(f"TLS handshake with {origin} failed: {reason_of(error)}") from error
         except BaseException:
             stream.socket.close()
             raise
@@ -108,11 +108,3 @@ class Connector:
         # Each time, as a context given by the caller may serve a transport that offers HTTP/2 too.
         self._context.set_alpn_protocols(["http/1.1"])
         return self._context
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause in words: Trio says only that all attempts failed."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return str(cause or error) or type(cause or error).__name__

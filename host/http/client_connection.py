@@ -20,7 +20,7 @@ from host.http.client_connect import Connector, Origin
 from host.http.client_pool import Pool
 from host.http.client_request import LAST_CHUNK, EncodedRequest, frame_chunk
 from host.http.client_response import ResponseParser
-from host.http.client_wire import LOST, RaggedEof, Wire
+from host.http.client_wire import LOST, RaggedEof, Wire, reason_of
 
 # A body up to this size goes out in one piece with the headers; copying it costs less than a second system call.
 _JOINED_BYTES_MAX = 65536
@@ -380,17 +380,17 @@ class Connection:
 
     def _note_loss(self, error: BaseException) -> None:
         self._read_error = error
-        self.parser.feed_reset(str(error) or type(error).__name__)
+        self.parser.feed_reset(reason_of(error))
 
     def _failure(self) -> httpx.TransportError:
         """Why there is no response, or no more of it, as httpx calls it."""
         parser = self.parser
         error: httpx.TransportError
         if self._write_error is not None and not parser.received_bytes:
-            error = httpx.WriteError(f"Connection to {self.origin} lost while sending: {self._write_error}")
+            error = httpx.WriteError(f"Connection to {self.origin} lost while sending: {reason_of(self._write_error)}")
             error.__cause__ = self._write_error
         elif self._read_error is not None:
-            error = httpx.ReadError(f"Connection to {self.origin} lost: {self._read_error}")
+            error = httpx.ReadError(f"Connection to {self.origin} lost: {reason_of(self._read_error)}")
             error.__cause__ = self._read_error
         else:
             error = httpx.RemoteProtocolError(parser.fault)

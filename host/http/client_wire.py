@@ -21,6 +21,14 @@ _TLS_WRITE_BYTES = 65536
 LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
+def reason_of(error: BaseException) -> str:
+    """The cause of an error of a wire in words: Trio itself says no more than that something failed."""
+    cause = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return str(cause) or type(cause).__name__
+
+
 class RaggedEof(Exception):
     """TLS ended without close_notify: somebody may have cut the stream (RFC 9112 section 9.8)."""
 

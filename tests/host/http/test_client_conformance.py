@@ -83,10 +83,13 @@ async def test_reset_within_a_close_delimited_body_is_an_error() -> None:
         stream.inner.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     read = trio.Event()
-    async with serving(handler) as peer, httpx.AsyncClient(transport=TrioTransport()) as client:
-        async with client.stream("GET", peer.url) as response:
-            parts = response.aiter_raw()
-            assert await anext(parts) == b"part"
-            read.set()
-            with pytest.raises(httpx.ReadError):
-                await anext(parts)
+    async with (
+        serving(handler) as peer,
+        httpx.AsyncClient(transport=TrioTransport()) as client,
+        client.stream("GET", peer.url) as response,
+    ):
+        parts = response.aiter_raw()
+        assert await anext(parts) == b"part"
+        read.set()
+        with pytest.raises(httpx.ReadError):
+            await anext(parts)

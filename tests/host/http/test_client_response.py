@@ -1,5 +1,7 @@
 """The response parser against the table of responses, cut in every way."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_response_of_the_table_gives_its_outcome(case: Case, cut: str) -> None:
 def test_any_cut_of_the_bytes_gives_the_same_outcome(case: Case, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(case.sent)), max_size=8)))
     edges = [0, *cuts, len(case.sent)]
-    parts = [case.sent[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    parts = [case.sent[begin:end] for begin, end in pairwise(edges)]
     assert parse(parts, case.method, case.hangs_up) == parse([case.sent], case.method, case.hangs_up)
 
 
@@ -70,7 +72,7 @@ def test_rubbish_never_escapes_as_an_exception_and_cuts_do_not_matter(
 def test_chunked_body_cut_short_is_never_whole(chunks: list[bytes], cut: int) -> None:
     sent = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     assert parse([sent], eof=True)[1:3] == (b"".join(chunks), True)
-    head, body, complete, has_fault, kept = parse([sent[: min(cut, len(sent) - 1)]], eof=True)
+    _, body, complete, has_fault, kept = parse([sent[: min(cut, len(sent) - 1)]], eof=True)
     assert (complete, has_fault, kept) == (False, True, False)
     assert b"".join(chunks).startswith(body)
 
