@@ -14,7 +14,9 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,9 +82,9 @@ class Application:
         self._drain = trio.Event()
         self._abort = trio.CancelScope()
         self._failure = ""
-        self._site: Site
-        self._supervisor: Supervisor
-        self._dispatcher: Dispatcher
+        self.site: Site
+        self.supervisor: Supervisor
+        self.dispatcher: Dispatcher
 
     def stop(self) -> None:
         """Drain, stop everything in order, and let `run` return."""
@@ -95,14 +97,26 @@ class Application:
             HostError: the host cannot start: the port is taken, an embedded server does not come up, and the like.
         """
         try:
-            return await self._run(task_status)
+            # Outside of what the second signal cancels, so that there is somebody to hear the third.
+            async with trio.open_nursery() as signals:
+                if self.options.handle_signals:
+                    await signals.start(self._handle_signals)
+                with self._abort:
+                    await self._run(task_status)
+                signals.cancel_scope.cancel("the host has stopped")
         except BaseExceptionGroup as group:
             own = [leaf for leaf in leaves(group) if isinstance(leaf, HostError)]
             if len(own) == len(leaves(group)):
                 raise own[0] from group
             raise
+        if self._abort.cancelled_caught:
+            return EXIT_FORCED
+        if self._failure:
+            log.error("stopped after a failure", reason=self._failure)
+            return EXIT_FAILURE
+        return EXIT_OK
 
-    async def _run(self, task_status: trio.TaskStatus["Application"]) -> int:
+    async def _run(self, task_status: trio.TaskStatus["Application"]) -> None:
         began_s = trio.current_time()
         inventory = take_inventory(self.settings, safe_mode=self.options.safe_mode)
         if inventory.problems:
@@ -111,36 +125,29 @@ class Application:
         sockets = bind(
             self.settings.server.host, self.settings.server.port, backlog_connections=limits.backlog_connections
         )
-        with self._abort:
-            async with trio.open_nursery() as services:
-                if self.options.handle_signals:
-                    await services.start(self._handle_signals)
+        async with trio.open_nursery() as services:
+            with ExitStack() as unserved:
+                # Bound first, since a port that is taken should be found before anything is started.
+                for sock in sockets:
+                    unserved.enter_context(sock)
                 await self._start_embedded(services, inventory)
-                async with trio.open_nursery() as plugins:
-                    engine = self._build(plugins, services, sockets)
-                    async with trio.open_nursery() as serving:
-                        await serving.start(
-                            lambda task_status: engine.serve(
-                                self._dispatcher, sockets, limits, drain=self._drain, task_status=task_status
-                            )
-                        )
-                        self._admit(inventory)
-                        services.start_soon(self._watch_failures)
-                        await self._settle()
-                        if not self._drain.is_set():
-                            self._announce(trio.current_time() - began_s)
-                        task_status.started(self)
-                        await self._drain.wait()
-                        self._begin_draining()
-                    await self._supervisor.stop()
-                    plugins.cancel_scope.cancel("the host has stopped")
-                services.cancel_scope.cancel("the host has stopped")
-        if self._abort.cancelled_caught:
-            return EXIT_FORCED
-        if self._failure:
-            log.error("stopped after a failure", reason=self._failure)
-            return EXIT_FAILURE
-        return EXIT_OK
+                unserved.pop_all()
+            async with trio.open_nursery() as plugins:
+                engine = self._build(plugins, services, sockets)
+                async with trio.open_nursery() as serving:
+                    serve = partial(engine.serve, self.dispatcher, sockets, limits, drain=self._drain)
+                    await serving.start(serve)
+                    self._admit(inventory)
+                    services.start_soon(self._watch_failures)
+                    await self._settle()
+                    if not self._drain.is_set():
+                        self._announce(trio.current_time() - began_s)
+                    task_status.started(self)
+                    await self._drain.wait()
+                    self._begin_draining()
+                await self.supervisor.stop()
+                plugins.cancel_scope.cancel("the host has stopped")
+            services.cancel_scope.cancel("the host has stopped")
 
     def _build(self, plugins: trio.Nursery, services: trio.Nursery, sockets: list[socket.socket]) -> Engine:
         """Put the parts together; nothing runs yet but the loop's lag meter."""
@@ -156,21 +163,17 @@ class Application:
             redis_timeout_s=settings.redis.timeout,
         )
         policy = Policy(loopback=loopback, allowed_hosts=server.allowed_hosts, cors_origins=server.cors_origins)
-        self._dispatcher = Dispatcher(
-            limits=server.limits.to_limits(), policy=policy, pages=Pages(WEB, self._page_site)
-        )
+        self.dispatcher = Dispatcher(limits=server.limits.to_limits(), policy=policy, pages=Pages(WEB, self._page_site))
         token = settings.admin.token.reveal() if settings.admin.token else None
         house = House(
-            self._dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
+            self.dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
         )
-        self._supervisor = Supervisor(house, plugins)
-        self._site = Site(version(HOST_DISTRIBUTION), self._supervisor)
-        routes = system_routes(self._site, metrics, self._drain, WEB)
-        self._dispatcher.mount("host", routes)
+        self.supervisor = Supervisor(house, plugins)
+        self.site = Site(version(HOST_DISTRIBUTION), self.supervisor)
+        routes = system_routes(self.site, metrics, self._drain, WEB)
+        self.dispatcher.mount("host", routes)
         engine = engine_named(server.engine, tls=_tls(settings))
-        collector = HouseCollector(
-            self._site, self.endpoints, engine=engine.statistics, http=self._dispatcher.statistics
-        )
+        collector = HouseCollector(self.site, self.endpoints, engine=engine.statistics, http=self.dispatcher.statistics)
         metrics.host.register(collector)
         services.start_soon(run_loop_lag, metrics.host, self._note_lag)
         return engine
@@ -195,12 +198,12 @@ class Application:
 
     def _admit(self, inventory: Inventory) -> None:
         """Hand the plugins over to the supervisor, in order, and note those that cannot run."""
-        self._site.not_loaded = dict(inventory.errors)
-        self._site.disabled = dict(inventory.disabled)
+        self.site.not_loaded = dict(inventory.errors)
+        self.site.disabled = dict(inventory.disabled)
         for error in inventory.errors.values():
             log.error("plugin not loaded", plugin=error.plugin, reason=str(error))
         for plugin in inventory.ordered:
-            self._supervisor.add(plugin, self._configured(inventory, plugin.name))
+            self.supervisor.add(plugin, self._configured(inventory, plugin.name))
 
     def _configured(self, inventory: Inventory, name: str) -> SupervisedConfig:
         host_part, config = inventory.configured[name]
@@ -224,38 +227,38 @@ class Application:
                 waiting.cancel_scope.cancel("told to stop while starting")
 
             waiting.start_soon(cancel_when_draining)
-            await self._supervisor.wait_settled()
+            await self.supervisor.wait_settled()
             waiting.cancel_scope.cancel("settled")
 
     def _announce(self, took_s: float) -> None:
         """Say how each plugin came up, and where to click."""
         say = self.options.announce
-        units = list(self._supervisor.units.values())
+        units = list(self.supervisor.units.values())
         for unit in units:
             say(_line(unit.name, f"{unit.state} {unit.reason}".strip(), unit.start_duration_s))
-        for name, error in self._site.not_loaded.items():
+        for name, error in self.site.not_loaded.items():
             say(_line(name, f"failed {error}", None))
-        down = len(self._site.not_loaded) + sum(unit.state not in UP for unit in units)
+        down = len(self.site.not_loaded) + sum(unit.state not in UP for unit in units)
         count = f"{len(units)} plugin{'s' if len(units) != 1 else ''}{f', {down} not up' if down else ''}"
         say(f"Ready on {' and '.join(self.urls)} in {took_s:.2f} s ({count})")
 
     def _page_site(self) -> dict[str, Any]:
-        return self._site.for_pages()
+        return self.site.for_pages()
 
     def _note_lag(self, lag_s: float) -> None:
-        self._site.loop_lag_s = lag_s
+        self.site.loop_lag_s = lag_s
 
     async def _watch_failures(self) -> None:
         """End the host when a plugin's failure is configured to, or under `strict_plugins` any failure of a plugin."""
 
         def broken() -> str:
-            if self._supervisor.fatal or not self.options.strict_plugins:
-                return self._supervisor.fatal
-            errors = [str(error) for error in self._site.not_loaded.values()]
-            failed = [unit for unit in self._supervisor.units.values() if unit.failures]
+            if self.supervisor.fatal or not self.options.strict_plugins:
+                return self.supervisor.fatal
+            errors = [str(error) for error in self.site.not_loaded.values()]
+            failed = [unit for unit in self.supervisor.units.values() if unit.failures]
             return "; ".join(errors + [f"plugin {unit.name!r} failed: {unit.last_failure}" for unit in failed])
 
-        await self._supervisor.wait_for(lambda: bool(broken()))
+        await self.supervisor.wait_for(lambda: bool(broken()))
         self._failure = broken()
         self._drain.set()
 
@@ -279,8 +282,8 @@ class Application:
                     os._exit(EXIT_FORCED)
 
     def _begin_draining(self) -> None:
-        self._site.draining = True
-        self._supervisor.drain()
+        self.site.draining = True
+        self.supervisor.drain()
         if not self.options.handle_signals:
             # The process is somebody else's, and not this host's to end.
             return
@@ -314,16 +317,16 @@ class Application:
 
     async def _apply(self, inventory: Inventory, changed: set[str]) -> None:
         wanted = {plugin.name: plugin for plugin in inventory.ordered}
-        self._site.not_loaded = dict(inventory.errors)
-        self._site.disabled = dict(inventory.disabled)
-        for name in [name for name in self._supervisor.units if name not in wanted]:
-            await self._supervisor.remove(name)
-            self._dispatcher.remove(name)
+        self.site.not_loaded = dict(inventory.errors)
+        self.site.disabled = dict(inventory.disabled)
+        for name in [name for name in self.supervisor.units if name not in wanted]:
+            await self.supervisor.remove(name)
+            self.dispatcher.remove(name)
         for name, plugin in wanted.items():
-            if name not in self._supervisor.units:
-                self._supervisor.add(plugin, self._configured(inventory, name))
+            if name not in self.supervisor.units:
+                self.supervisor.add(plugin, self._configured(inventory, name))
             elif name in changed:
-                await self._supervisor.replace(name, plugin, self._configured(inventory, name))
+                await self.supervisor.replace(name, plugin, self._configured(inventory, name))
 
 
 def _tls(settings: Settings) -> TLS | None:

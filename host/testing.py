@@ -100,10 +100,10 @@ async def running_host(
 
 @dataclass(slots=True)
 class HostProcess:
-    """A host as a child process. `config` is the file that `host_process` wrote; `output` has all that it prints."""
+    """A host as a child process. `config` is its configuration file, `output` collects all that it prints."""
 
     process: "subprocess.Popen[str]"
-    config: Path = Path()
+    config: Path
     url: str = ""
     output: list[str] = field(default_factory=list)
 
@@ -160,7 +160,7 @@ def started_host(config: Path, *, sets: tuple[str, ...] = (), python: str = sys.
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
-        host = HostProcess(process)
+        host = HostProcess(process, config)
         ready = threading.Event()
         reader = threading.Thread(target=_read_output, args=(host, ready), daemon=True)
         reader.start()

@@ -1,7 +1,8 @@
-"""Plugins made on the spot: modules in `sys.modules`, loaded the way real ones are."""
+"""Plugins made on the spot: modules in `sys.modules`, and distributions in a folder on the path."""
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,3 +44,14 @@ def make_plugin(
 
     all_hooks = {"quartet_info": quartet_info, "quartet_tasks": quartet_tasks, "quartet_routes": quartet_routes}
     return load(Candidate(name, make_module(name, **{**all_hooks, **hooks})))
+
+
+def install(folder: Path, name: str, source: str, *, requires: str = "quartet-host", version: str = "1.2.3") -> None:
+    """Put a plugin's module and the metadata of its distribution into a folder that is on `sys.path`."""
+    (folder / f"{name}_module.py").write_text(source)
+    metadata = folder / f"{name}_dist-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {version}\nRequires-Dist: {requires}\n"
+    )
+    (metadata / "entry_points.txt").write_text(f"[quartet.plugins]\n{name} = {name}_module\n")

@@ -10,7 +10,7 @@ import pytest
 
 from host.api import API_VERSION, Mount, PluginError, PluginInfo, hookimpl
 from host.plugins import Candidate, find_candidates, load, start_order
-from tests.host.fake_plugins import make_module, make_plugin
+from tests.host.fake_plugins import install, make_module, make_plugin
 
 
 def info() -> PluginInfo:
@@ -22,16 +22,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the path in which a test can put modules and the metadata of their distributions."""
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
-
-
-def install(folder: Path, name: str, source: str, *, requires: str = "quartet-host", version: str = "1.2.3") -> None:
-    (folder / f"{name}_module.py").write_text(source)
-    metadata = folder / f"{name}_dist-{version}.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {version}\nRequires-Dist: {requires}\n"
-    )
-    (metadata / "entry_points.txt").write_text(f"[quartet.plugins]\n{name} = {name}_module\n")
 
 
 GOOD = """
