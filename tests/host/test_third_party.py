@@ -186,8 +186,9 @@ def test_plugin_that_keeps_crashing_is_given_up_and_the_host_serves(scratch: Scr
         talking_to(host) as client,
     ):
         wait_for(client, "tide", lambda record: record["state"] == "failed")
-        # It never came as far as to say which routes it has.
-        assert client.get("/api/tide").status_code == 404
+        answer = client.get("/api/tide")
+        assert answer.status_code == 503
+        assert "retry-after" in answer.headers
         assert moon_beats(client) >= 1
         ready = client.get("/readyz?verbose").text
         assert re.search(r"\[-\] plugin tide: failed .*division by zero", ready)
