@@ -99,10 +99,10 @@ class Proxy:
                     break
                 if fate is Fate.SWALLOW_ANSWER:
                     cut_at_answer.set()
-                if not await _send(server, data):
-                    break
                 if fate is Fate.STALL:
                     self.stall()
+                if not await _send(server, data):
+                    break
             scope.cancel()
 
         async def answers() -> None:

@@ -110,7 +110,7 @@ async def test_transaction_whose_begin_is_not_answered_is_not_entered(postgres_u
 async def test_commit_that_was_sent_is_seen_through(postgres_url: str) -> None:
     async with proxied(postgres_url) as (proxy, url), connected(url) as connection:
         await connection.execute("CREATE TABLE t (n int)")
-        proxy.on_request = lambda data: Fate.STALL if b"COMMIT" in data else Fate.PASS
+        proxy.on_request = lambda data: Fate.STALL if b"COMMIT\0" in data else Fate.PASS
         left_normally = False
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
