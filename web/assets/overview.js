@@ -34,7 +34,7 @@ import { Stream } from "./stream.js";
  * @property {string | null} [reason]
  * @property {number} [since_s] seconds in this state
  * @property {string[]} [tasks]
- * @property {{name: string, required: boolean, error: string | null, age_s: number | null}[]} [checks]
+ * @property {{name: string, required: boolean, error: string, age_s: number | null}[]} [checks]
  */
 
 /**

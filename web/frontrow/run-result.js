@@ -54,7 +54,7 @@ export class RunResult extends HTMLElement {
       ["Seed", run.seed],
       ["Redis", run.redis],
       ["Holds lost", run.holds_lost],
-      ["Host", run.host && `${host.version}, ${host.engine} engine, Python ${host.python}, ${counted(host.cores, "core")}`],
+      ["Host", run.host?.version && `${host.version} · ${host.engine} · Python ${host.python} · ${counted(host.cores, "core")}`],
     ]);
     this.querySelector("[data-facts]")?.replaceChildren(
       ...facts

@@ -1,6 +1,7 @@
 // The stampede's form: presets, own values, and what is wrong with them, said at the field.
 
-import { count, counted } from "/assets/format.js";
+import { counted } from "/assets/format.js";
+import { fault } from "./fields.js";
 
 /** @typedef {{buyers: number, seats: number, seed: number | null}} Wish */
 
@@ -104,22 +105,6 @@ export class StampedeForm {
   #focusFirstError() {
     /** @type {HTMLElement | null} */ (this.form.querySelector('[aria-invalid="true"]'))?.focus();
   }
-}
-
-/**
- * What is wrong with a typed whole number.
- * @param {string} text
- * @param {{min: number, max: number, isRequired: boolean, isGarbled?: boolean}} rule
- * @returns {string} "" when nothing is
- */
-export function fault(text, { min, max, isRequired, isGarbled = false }) {
-  if (isGarbled) return "A whole number, please.";
-  if (text.trim() === "") return isRequired ? `A number from ${count(min)} to ${count(max)}.` : "";
-  const value = Number(text);
-  if (!Number.isFinite(value) || !Number.isInteger(value)) return "A whole number, please.";
-  if (value < min) return `At least ${count(min)}.`;
-  if (value > max) return `At most ${count(max)}.`;
-  return "";
 }
 
 /**

@@ -40,7 +40,7 @@ function update(plugin) {
     reason.textContent = plugin.reason ?? "";
     reason.hidden = (plugin.reason ?? "") === "";
   }
-  const checks = (plugin.checks ?? []).map(({ name, error }) => `${name}: ${error ?? "well"}`).join(", ");
+  const checks = (plugin.checks ?? []).map(({ name, error }) => `${name}: ${error || "well"}`).join(", ");
   if (checks !== "") write(article, "[data-checks]", checks);
 }
 
