@@ -12,6 +12,7 @@ from typing import Final
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
 from plugins.frontrow import commands, run_routes, sale_routes
 from plugins.frontrow.box_office import Tally
+from plugins.frontrow.holds import HoldTally
 from plugins.frontrow.service import FrontRow
 from plugins.frontrow.settings import Settings
 
@@ -33,8 +34,11 @@ def quartet_info() -> PluginInfo:
 
 @hookimpl
 def quartet_metrics() -> Iterable[Metric]:
-    """Counters of the box office (one for each field of its tally), and of the runs."""
-    yield from (Metric("counter", f"{part.name}_total", f"{part.name} at the box office") for part in fields(Tally))
+    """Counters of the box office (one for each field of its tallies), and of the runs."""
+    yield from (
+        Metric("counter", f"{part.name}_total", f"{part.name} at the box office")
+        for part in (*fields(Tally), *fields(HoldTally))
+    )
     yield Metric("counter", "sales_untold_total", "Sales that layer 1 was not told of, because too many were waiting")
     yield Metric("gauge", "claims_waiting", "Claims waiting in line for layer 2")
     yield Metric("gauge", "layer_one_open", "1 while layer 1 is left alone because it gave no answers")

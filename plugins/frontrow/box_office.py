@@ -1,6 +1,6 @@
 """The box office: the two layers together. A customer's request and a stampede's buyer both come through here.
 
-`hold` asks layer 1, `book` checks that the hold still stands and then claims in layer 2. What an answer means:
+`holds.hold` asks layer 1, `book` checks that the hold still stands and then claims in layer 2. What an answer means:
 
 - A late holder: a booking first makes the hold last long enough. If it expired, or Redis lost it, and nobody took the
   seats since, it stands again; if somebody did, the late holder gets GONE and the newer hold is untouched.
@@ -43,12 +43,8 @@ _RETRY_S_MAX: Final = 0.5
 class Tally:
     """What happened at the box office; counts only ever grow."""
 
-    holds_granted: int = 0
-    holds_refused: int = 0
     holds_lost: int = 0
     """Holds found gone, or not to be asked about, when their holder came to book."""
-    holds_missing: int = 0
-    """Requests that went on to layer 2 without a hold, because layer 1 could not be asked."""
     bookings: int = 0
     unknowns: int = 0
     """Claims whose answer got lost."""
@@ -86,7 +82,7 @@ class ClaimLine:
 
 @dataclass(slots=True)
 class BoxOffice:
-    """Holds and books. Any number of tasks may use it at once."""
+    """Both layers; any number of tasks may use it at once."""
 
     holds: HoldDesk
     claims: ClaimDesk
@@ -104,17 +100,6 @@ class BoxOffice:
         apart = copy(self)
         apart.tally = Tally()
         return apart
-
-    async def hold(self, hold: Hold, ttl_ms: int | None = None) -> int:
-        """Hold the seats. GRANTED or UNPROTECTED let the buyer go on to book; TAKEN turns the buyer away."""
-        verdict = await self.holds.hold(hold, ttl_ms)
-        if verdict == TAKEN:
-            self.tally.holds_refused += 1
-        elif verdict == UNPROTECTED:
-            self.tally.holds_missing += 1
-        else:
-            self.tally.holds_granted += 1
-        return verdict
 
     async def book(
         self, hold: Hold, buyer: str, booking_id: str, *, had_hold: bool = True, is_repeated: bool = False

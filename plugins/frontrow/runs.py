@@ -79,6 +79,7 @@ class RunService:
         self._log = log
         self._on_result = on_result
         self._live: dict[str, LiveRun] = {}
+        self._beginning: set[str] = set()
         self._slots_taken = 0
         self._buyers_inside = 0
         self._nursery: trio.Nursery | None = None
@@ -114,9 +115,12 @@ class RunService:
             raise HttpProblem(429, "other stampedes are under way; try again when they are over", headers=_RETRY_AFTER)
         self._slots_taken += 1
         self._buyers_inside += buyers
+        run_id = secrets.token_hex(6)
+        # From the moment it is in the database until it is live, it must not look left behind.
+        self._beginning.add(run_id)
         try:
             new_run = await self._store.begin(
-                secrets.token_hex(6),
+                run_id,
                 seed=secrets.randbelow(SEED_MAX + 1) if seed is None else seed,
                 buyers=buyers,
                 seats=seats,
@@ -130,7 +134,9 @@ class RunService:
         except BaseException:
             self._give_up_slot(buyers)
             raise
-        self._live[live.run_id] = live
+        finally:
+            self._beginning.discard(run_id)
+        self._live[run_id] = live
         self._nursery.start_soon(self._carry_out, live)
         return live
 
@@ -238,17 +244,17 @@ class RunService:
             "oversold": oversold,
             "undersold": None if seats_sold is None else documents.shortfall(expected, seats_sold),
             "holds_lost": tally.holds_lost,
-            "holds_missing": tally.holds_missing,
+            "holds_missing": live.stampede.holds_missing,
             "unknowns": tally.unknowns,
             "unknowns_resolved": tally.unknowns_resolved,
-            "redis": documents.layer_one(tally.holds_missing, tally.holds_lost, sum(history.attempts)),
+            "redis": documents.layer_one(live.stampede.holds_missing, tally.holds_lost, history.attempts_sum()),
             "host": this_host(),
         }
         return documents.with_invariants(document, state, verdict(findings), findings)
 
     async def _look_after_those_left_behind(self) -> None:
         try:
-            for run_id in await self._store.abandon(list(self._live)):
+            for run_id in await self._store.abandon([*self._live, *self._beginning]):
                 self._log.warning("run was left behind", run=run_id)
             for run_id in await self._store.undecided():
                 if run_id not in self._live:

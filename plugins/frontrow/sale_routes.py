@@ -148,7 +148,7 @@ class SaleRoutes:
         else:
             nonce = new_nonce()
         hold = Hold(wanted.event_id, seats, nonce)
-        verdict = await self._office.hold(hold)
+        verdict = await self._office.holds.hold(self._office.holds.request(hold))
         if verdict == TAKEN:
             return await self._taken(hold)
         if sold := await self._inventory.sold_among(seats):

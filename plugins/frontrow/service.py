@@ -1,15 +1,16 @@
 """FrontRow put together: what its routes, tasks, health checks and card share during one run of the plugin."""
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 from host.api import Figure, PluginContext, Router
-from plugins.frontrow.box_office import BoxOffice, Tally
+from plugins.frontrow.box_office import BoxOffice
 from plugins.frontrow.claims import ClaimDesk
 from plugins.frontrow.holds import HoldDesk
 from plugins.frontrow.idempotency import IdempotencyKeys
@@ -41,7 +42,6 @@ class FrontRow:
         self.run_routes.add_to(self.router)
         self.office: BoxOffice | None = None
         self._latest: dict[str, Any] | None = None
-        self._exported = Tally()
         self._sales, self._sales_to_tell = trio.open_memory_channel[tuple[int, tuple[int, ...]]](SALES_WAITING_MAX)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -93,11 +93,11 @@ class FrontRow:
 
     async def _keep_metrics(self, office: BoxOffice) -> None:
         """Export the tally: the hot path adds integers, and this turns them into metrics once a second."""
+        exported: Counter[str] = Counter()
         while True:
-            for part in fields(Tally):
-                now = getattr(office.tally, part.name)
-                self.ctx.metrics[f"{part.name}_total"].inc(now - getattr(self._exported, part.name))
-                setattr(self._exported, part.name, now)
+            for name, now in (asdict(office.tally) | asdict(office.holds.tally)).items():
+                self.ctx.metrics[f"{name}_total"].inc(now - exported[name])
+                exported[name] = now
             self.ctx.metrics["claims_waiting"].set(office.line.waiting)
             self.ctx.metrics["layer_one_open"].set(office.holds.breaker.state != "closed")
             await trio.sleep(METRICS_INTERVAL_S)

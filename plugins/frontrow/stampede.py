@@ -27,7 +27,8 @@ from plugins.frontrow.core.arrivals import arrival_order, first_choices
 from plugins.frontrow.core.crowd_map import CrowdMap
 from plugins.frontrow.core.history import History
 from plugins.frontrow.core.tokens import Hold
-from plugins.frontrow.holds import GRANTED, TAKEN
+from plugins.frontrow.gate import Gate
+from plugins.frontrow.holds import GRANTED, TAKEN, HoldRequest
 from plugins.frontrow.run_store import NewRun
 
 ROUNDS_MAX: Final = 3
@@ -54,10 +55,11 @@ class Stampede:
         self.order = arrival_order(new_run.seed, new_run.buyers)
         self._wanted = first_choices(new_run.seed, new_run.buyers, len(new_run.seat_ids))
         self._office = office
+        self._holds = office.holds
+        self.holds_missing = 0
         self._wave_size = wave_size
         self._map = CrowdMap(len(new_run.seat_ids))
-        self._gate = trio.lowlevel.ParkingLot()
-        self._holds: list[Hold] = []
+        self._requests: list[HoldRequest] = []
 
     async def run(self) -> None:
         """Gather the crowd, fire, and return after the last verdict.
@@ -83,10 +85,10 @@ class Stampede:
             history.decided_ns[buyer] = now_ns
 
     async def _gather(self) -> None:
-        """Make what each buyer brings along: its mark, and the hold that it will ask for."""
+        """Make what each buyer brings along: its mark, and the request for the seat that it wants most."""
         event_id, seat_ids = self.new_run.event_id, self.new_run.seat_ids
-        for buyer in range(self.history.buyers):
-            self._holds.append(Hold(event_id, (seat_ids[self._wanted[buyer]],), new_nonce()))
+        for buyer, wanted in enumerate(self._wanted):
+            self._requests.append(self._holds.request(Hold(event_id, (seat_ids[wanted],), new_nonce())))
             if buyer % SPAWN_BATCH == 0:
                 await trio.lowlevel.checkpoint()
 
@@ -95,57 +97,65 @@ class Stampede:
         queue = list(buyers)
         for buyer in queue:
             self.history.outcomes[buyer] = outcome.WAITING
-        # A task takes its buyer when it first runs, so that they park in the order of arrival however Trio starts them.
+        # A task takes its buyer when it first runs, so that they line up in the order of arrival however Trio starts
+        # them.
         arrivals = iter(queue)
+        gate = Gate()
         async with trio.open_nursery() as nursery:
             for spawned in range(len(queue)):
-                nursery.start_soon(self._buyer, arrivals)
+                nursery.start_soon(self._buyer, arrivals, gate)
                 if spawned % SPAWN_BATCH == 0:
                     await trio.lowlevel.checkpoint()
-            while len(self._gate) < len(queue):
+            while len(gate) < len(queue):
                 await trio.lowlevel.checkpoint()
             # What is alive now outlives the run: a collection in the middle need not look at it.
             gc.freeze()
             try:
-                await self._fire()
+                await self._fire(gate)
             finally:
                 gc.unfreeze()
 
-    async def _fire(self) -> None:
+    async def _fire(self, gate: Gate) -> None:
         if not self.history.gun_ns:
             self.history.gun_ns = _now_ns()
-        self._gate.unpark(count=self._wave_size)
-        while self._gate:
+        gate.let_go(self._wave_size)
+        while gate:
             await trio.lowlevel.checkpoint()
-            self._gate.unpark(count=self._wave_size)
+            gate.let_go(self._wave_size)
 
-    async def _buyer(self, arrivals: Iterator[int]) -> None:
+    async def _buyer(self, arrivals: Iterator[int], gate: Gate) -> None:
+        # All that can be looked up before the gun is: the lines after it run a thousand times in some milliseconds.
         buyer = next(arrivals)
-        history, hold, wanted = self.history, self._holds[buyer], self._wanted[buyer]
-        await self._gate.park()
-        if not history.attempts[buyer]:
+        history, crowd_map, ask = self.history, self._map, self._holds.hold
+        outcomes, decided_ns = history.outcomes, history.decided_ns
+        request, wanted = self._requests[buyer], self._wanted[buyer]
+        history.seat[buyer] = seat = wanted
+        await gate.wait()
+        if not history.invoked_ns[buyer]:
             history.invoked_ns[buyer] = _now_ns()
-        seat: int | None = wanted
-        while seat is not None:
-            history.attempts[buyer] += 1
-            history.seat[buyer] = seat
-            verdict = await self._office.hold(hold)
-            self._map.take(seat)
+        while True:
+            verdict = await ask(request)
+            if not crowd_map.is_taken[seat]:
+                crowd_map.take(seat)
             if verdict == TAKEN:
                 heard = outcome.HELD
             else:
-                heard = await self._book(buyer, hold, seat, had_hold=verdict == GRANTED)
-                if heard not in (outcome.SOLD, outcome.HELD):
+                heard = await self._book(buyer, request.hold, seat, had_hold=verdict == GRANTED)
+                if heard not in outcome.REJECTED:
                     break
-            seat = self._map.next_free(wanted)
-            if seat is not None:
-                hold = replace(hold, seats=(self.new_run.seat_ids[seat],))
-        history.outcomes[buyer] = heard
-        history.decided_ns[buyer] = _now_ns()
+            if not crowd_map.free_count:
+                break
+            seat = crowd_map.next_free(wanted)
+            history.seat[buyer] = seat
+            history.retries[buyer] += 1
+            request = self._holds.request(replace(request.hold, seats=(self.new_run.seat_ids[seat],)))
+        outcomes[buyer] = heard
+        decided_ns[buyer] = _now_ns()
 
     async def _book(self, buyer: int, hold: Hold, seat: int, *, had_hold: bool) -> int:
         history = self.history
         history.outcomes[buyer] = outcome.HOLDING
+        self.holds_missing += not had_hold
         booking_id = str(uuid.uuid4())
         history.bookings[buyer] = booking_id
         try:
@@ -156,6 +166,6 @@ class Stampede:
             # Certainly no booking of this id: the next attempt has another.
             del history.bookings[buyer]
         if verdict == box_office.UNAVAILABLE:
-            await self._office.holds.release(hold)
+            await self._holds.release(hold)
             self._map.give_back(seat)
         return _OUTCOME_OF[verdict]

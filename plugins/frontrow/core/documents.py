@@ -39,7 +39,7 @@ def figures(history: History) -> dict[str, Any]:
         "rejected": history.count(*outcome.REJECTED),
         "unknown": history.count(outcome.UNKNOWN),
         "unavailable": history.count(outcome.UNAVAILABLE),
-        "attempts": sum(history.attempts),
+        "attempts": history.attempts_sum(),
         "elapsed_ms": round(history.elapsed_ms(), 3),
         "winners": asdict(spread(history, outcome.BOOKED)),
         "losers": asdict(spread(history, *outcome.REJECTED)),

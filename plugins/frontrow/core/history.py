@@ -23,7 +23,7 @@ _NAMES: Final = outcome.NAMES
 class History:
     """One slot a buyer. `seat` is the position of the seat that the buyer's latest answer was about."""
 
-    __slots__ = ("attempts", "bookings", "buyers", "decided_ns", "gun_ns", "invoked_ns", "outcomes", "seat")
+    __slots__ = ("bookings", "buyers", "decided_ns", "gun_ns", "invoked_ns", "outcomes", "retries", "seat")
 
     def __init__(self, buyers: int) -> None:
         self.buyers = buyers
@@ -32,7 +32,8 @@ class History:
         self.invoked_ns = array("q", bytes(8 * buyers))
         self.decided_ns = array("q", bytes(8 * buyers))
         self.seat = array("i", [NO_SEAT]) * buyers
-        self.attempts = array("i", bytes(4 * buyers))
+        # How often a buyer asked again after the first time.
+        self.retries = array("i", bytes(4 * buyers))
         # The id of the booking that a buyer asked layer 2 for, by buyer: only those who got that far have one.
         self.bookings: dict[int, str] = {}
 
@@ -44,6 +45,14 @@ class History:
         """The buyers who stand at one of these outcomes, in order."""
         wanted = bytes(outcomes)
         return [buyer for buyer, value in enumerate(self.outcomes) if value in wanted]
+
+    def attempts(self, buyer: int) -> int:
+        """How often a buyer asked for a seat."""
+        return 1 + self.retries[buyer] if self.invoked_ns[buyer] else 0
+
+    def attempts_sum(self) -> int:
+        """How often all of them did."""
+        return self.buyers - self.invoked_ns.count(NOT_YET) + sum(self.retries)
 
     def elapsed_ms(self) -> float:
         """From the gun to the last verdict, in milliseconds; 0 when nobody has heard anything."""
@@ -124,5 +133,5 @@ def to_lines(history: History, head: Mapping[str, Any], order: Iterable[int]) ->
         booking = f',"booking":"{history.bookings[buyer]}"' if buyer in history.bookings else ""
         yield (
             f'{{"buyer":{buyer},"invoke_us":{invoked},"verdict_us":{decided},"seat":{seat},'
-            f'"attempts":{history.attempts[buyer]},"verdict":"{_NAMES[history.outcomes[buyer]]}"{booking}}}\n'
+            f'"attempts":{history.attempts(buyer)},"verdict":"{_NAMES[history.outcomes[buyer]]}"{booking}}}\n'
         )
