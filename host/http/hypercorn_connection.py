@@ -5,8 +5,9 @@ Hypercorn's own `TCPServer` has faults that this one closes (each has a test tha
 - An exception of a connection ends the whole server (hypercorn#225). Here it ends in the guard around `run`.
 - `send_all` is shielded without a deadline, so a peer that does not read holds its task, and the shutdown, for ever.
   Here the shield has a deadline that is renewed only as the kernel takes bytes; a peer that lets it pass is cut.
-- Parts of a body are put to an app that has ended, or that is itself the one waiting, and nobody ever wakes. Here a put
-  to an ended app is dropped, and a broken connection cancels its app.
+- Parts of a body, and the disconnect, are put to an app that has ended, or that is itself the one who puts, and nobody
+  ever wakes. Here `_Inbox` lets nobody wait in vain, and a broken connection cancels its app.
+- HTTP/2 data for a stream that was answered early is a KeyError that ends the connection. Here it is dropped.
 - Closing with unread bytes makes the kernel send a reset, which can destroy an early answer (413) on its way. Here the
   rest is read for a moment first.
 
@@ -17,7 +18,6 @@ follows `hypercorn/trio/tcp_server.py` of 0.18.
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,15 +34,13 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from host.descriptors import ASGIApp, Message, Scope
-from host.http.engine import AnswerAborted
+from host.descriptors import ASGIApp
+from host.http.hypercorn_apps import SEND_PART_BYTES, Apps, AppSend, Streams
 from host.http.limits import KIB, Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
 RECEIVE_BYTES_MAX = 64 * KIB
-# The write deadline is renewed after each part that the kernel took.
-SEND_PART_BYTES = 64 * KIB
 # How long the rest of a request is read after our last byte, so that the peer gets it before a reset.
 LINGER_S = 1.0
 # How long a handler may work on after its answer's end, or after it read that its WebSocket's peer is gone.
@@ -54,7 +52,6 @@ CLOSE_RESTART = 1012
 _H2_INTERNAL_ERROR = 0x2
 
 AnyStream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-AppSend = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -83,7 +80,7 @@ class Connection:
     """A connection from its handshake to its end. `run` is its task; all else belongs to that task's children."""
 
     def __init__(self, shared: Shared, stream: AnyStream) -> None:
-        self._shared = shared
+        self.shared = shared
         self._stream = stream
         self._idle = shared.context.single_task_class()
         self._idle_s = shared.limits.header_read_s
@@ -102,16 +99,16 @@ class Connection:
 
         A cancellation closes the stream without ceremony.
         """
-        self._shared.connections.add(self)
+        self.shared.connections.add(self)
         try:
             await self._serve()
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The peer left in the middle of something.
         except* Exception:
-            self._shared.counts.crashed += 1
+            self.shared.counts.crashed += 1
             log.exception("connection ended by an error in the HTTP protocol")
         finally:
-            self._shared.connections.discard(self)
+            self.shared.connections.discard(self)
             await trio.aclose_forcefully(self._stream)
 
     def abort(self) -> None:
@@ -126,7 +123,7 @@ class Connection:
             self._apps.spawn(self._close_websocket, stream)
 
     async def _serve(self) -> None:
-        shared, config = self._shared, self._shared.config
+        shared, config = self.shared, self.shared.config
         is_tls = isinstance(self._stream, trio.SSLStream)
         alpn = await self._handshake()
         if alpn is None:
@@ -148,6 +145,7 @@ class Connection:
                 self._on_event,
                 alpn,
             )
+            self._mend_streams()
             await self._protocol.initiate()
             await self._idle.restart(self._apps, self._watch_idle)
             with self._reading:
@@ -158,7 +156,7 @@ class Connection:
         """Shake hands; the protocol agreed upon, None when that failed."""
         if not isinstance(self._stream, trio.SSLStream):
             return "http/1.1"
-        with trio.move_on_after(self._shared.limits.tls_handshake_s):
+        with trio.move_on_after(self.shared.limits.tls_handshake_s):
             try:
                 await self._stream.do_handshake()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -176,10 +174,11 @@ class Connection:
             if not data:
                 return
             await self._protocol.handle(RawData(bytes(data)))
+            self._mend_streams()
             for websocket in self._open_websockets():
                 # Hypercorn says 1009 and goes on collecting the message that is too long.
                 if websocket.buffer.length > websocket.buffer.max_length:
-                    self._end()
+                    self.end()
 
     async def _leave(self) -> None:
         """Tell the apps that the peer is gone, give them their time, and close."""
@@ -209,7 +208,7 @@ class Connection:
 
     async def _watch_idle(self) -> None:
         with trio.move_on_after(self._idle_s):
-            await self._shared.context.terminated.wait()
+            await self.shared.context.terminated.wait()
         self._reading.cancel(reason="the connection idles")
 
     async def _on_event(self, event: Event) -> None:
@@ -217,9 +216,9 @@ class Connection:
         if isinstance(event, RawData):
             await self._send(event.data)
         elif isinstance(event, Closed):
-            self._end()
+            self.end()
         elif isinstance(event, Updated):
-            self._idle_s = self._shared.limits.keep_alive_s
+            self._idle_s = self.shared.limits.keep_alive_s
             if event.idle:
                 await self._idle.restart(self._apps, self._watch_idle)
             else:
@@ -235,20 +234,18 @@ class Connection:
             with trio.CancelScope(shield=True) as self._sending:
                 try:
                     for start in range(0, len(view), SEND_PART_BYTES):
-                        self._sending.deadline = trio.current_time() + self._shared.limits.write_stall_s
+                        self._sending.deadline = trio.current_time() + self.shared.limits.write_stall_s
                         await self._stream.send_all(view[start : start + SEND_PART_BYTES])
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._break()
             if self._sending.cancelled_caught:
                 if not self.is_broken:
-                    self._shared.counts.stalled += 1
-                    log.info(
-                        "connection cut: its peer stopped reading", write_stall_s=self._shared.limits.write_stall_s
-                    )
+                    self.shared.counts.stalled += 1
+                    log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
                 self._break()
             self._sending = None
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Have the connection end from our side."""
         self.is_ending = True
         self._reading.cancel(reason="the connection ends")
@@ -262,6 +259,12 @@ class Connection:
         if self._sending is not None:
             self._sending.cancel(reason="the connection is broken")
         self._reading.cancel(reason="the connection is broken")
+
+    def _mend_streams(self) -> None:
+        """Have HTTP/2 tolerate data for streams it has closed. Anew after each read: an upgrade swaps the protocol."""
+        inner = self._protocol.protocol
+        if isinstance(inner, H2Protocol) and not isinstance(inner.streams, Streams):
+            inner.streams = Streams(inner.streams)
 
     def _open_websockets(self) -> list[WSStream]:
         inner = self._protocol.protocol if hasattr(self, "_protocol") else None
@@ -281,7 +284,7 @@ class Connection:
             await self._apps.wait_ended()
         if not isinstance(self._protocol.protocol, H2Protocol):
             # HTTP/2 has other streams to finish, and ends by itself when it is idle.
-            self._end()
+            self.end()
 
     async def reset(self, send: AppSend) -> None:
         """End an HTTP/2 stream whose answer cannot be finished, so that its client stops waiting for the rest."""
@@ -295,129 +298,6 @@ class Connection:
         if stream_id in inner.stream_buffers:
             await inner.stream_buffers[stream_id].close()
         await inner._flush()
-
-
-class Apps:
-    """The tasks of one connection, in place of hypercorn's `TaskGroup`: no error of an app reaches the nursery."""
-
-    def __init__(self, connection: Connection, nursery: trio.Nursery) -> None:
-        # `SingleTask` of hypercorn reaches for it by this name.
-        self._nursery = nursery
-        self._connection = connection
-        self._ended = trio.Event()
-        self.running = 0
-        self.has_websocket = False
-
-    def spawn(self, run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Start a task of the connection; hypercorn's protocols and our own code do."""
-        self._nursery.start_soon(run, *arguments)
-
-    async def spawn_app(self, app: Any, config: Config, scope: Any, send: AppSend) -> Callable[[Any], Awaitable[None]]:
-        """Run the app on one request. Returns what puts messages into its `receive`."""
-        limits = self._connection._shared.limits
-        put, receive = trio.open_memory_channel[Message](limits.receive_queue_messages)
-        if scope["type"] == "websocket":
-            self.has_websocket = True
-            # Hypercorn offers permessage-deflate to all and inflates without a limit (hypercorn#307).
-            send.__self__.handshake.extensions = None  # type: ignore[attr-defined]
-        if not self.running:
-            self._ended = trio.Event()
-        self.running += 1
-        self._nursery.start_soon(self._run_app, app, scope, receive, send)
-
-        async def put_unless_ended(message: Any) -> None:
-            # Once the app has ended, the rest of the body is nobody's.
-            with contextlib.suppress(trio.BrokenResourceError):
-                await put.send(message)
-
-        return put_unless_ended
-
-    def cancel(self, reason: str) -> None:
-        """Cancel everything that runs for this connection."""
-        self._nursery.cancel_scope.cancel(reason=reason)
-
-    async def wait_ended(self) -> None:
-        """Wait until no app runs."""
-        if self.running:
-            await self._ended.wait()
-
-    async def _run_app(
-        self, app: ASGIApp, scope: Scope, receive: "trio.MemoryReceiveChannel[Message]", send: AppSend
-    ) -> None:
-        connection = self._connection
-        guarded_send = self._bounded_send(send) if scope["http_version"] == "2" else self._plain_send(send)
-        try:
-            await app(scope, receive.receive, guarded_send)
-        except* AnswerAborted:
-            await connection.reset(send)
-        except* Exception:
-            log.exception("an error left the app", path=scope["path"])
-            await connection.reset(send)
-        finally:
-            receive.close()
-            self.running -= 1
-            if not self.running:
-                self._ended.set()
-            if not connection.is_broken:
-                await self._finish(send)
-
-    async def _finish(self, send: AppSend) -> None:
-        """Tell hypercorn that the app has ended; it ends what the app left open."""
-        try:
-            await send(None)
-        except Exception as error:
-            # h11 refuses to go on after an answer that broke its rules (hypercorn lets that end the server).
-            log.debug("an answer could not be ended", error=repr(error))
-            self._connection._end()
-
-    def _plain_send(self, send: AppSend) -> AppSend:
-        connection = self._connection
-
-        async def plain_send(message: Message) -> None:
-            if connection.is_broken or _is_closed_websocket(send):
-                await trio.lowlevel.checkpoint()
-                return
-            await send(message)
-
-        return plain_send
-
-    def _bounded_send(self, send: AppSend) -> AppSend:
-        """HTTP/2 has its own flow control above the socket's: a stream may stall while the connection moves."""
-        connection = self._connection
-        write_stall_s = connection._shared.limits.write_stall_s
-
-        async def bounded_send(message: Message) -> None:
-            if connection.is_broken or _is_closed_websocket(send):
-                await trio.lowlevel.checkpoint()
-                return
-            for part in _parts(message):
-                with trio.move_on_after(write_stall_s) as scope:
-                    await send(part)
-                if scope.cancelled_caught:
-                    connection._shared.counts.stalled += 1
-                    raise AnswerAborted("the client stopped reading this stream")
-
-        return bounded_send
-
-
-def _parts(message: Message) -> list[Message]:
-    """Split a long body, so that a deadline for each part means progress, not size."""
-    body = message.get("body", b"")
-    if message["type"] != "http.response.body" or len(body) <= SEND_PART_BYTES:
-        return [message]
-    starts = range(0, len(body), SEND_PART_BYTES)
-    parts: list[Message] = [
-        {"type": "http.response.body", "body": body[start : start + SEND_PART_BYTES], "more_body": True}
-        for start in starts
-    ]
-    parts[-1]["more_body"] = message.get("more_body", False)
-    return parts
-
-
-def _is_closed_websocket(send: AppSend) -> bool:
-    """Whether the engine closed this WebSocket already, which its app may not know yet."""
-    stream = getattr(send, "__self__", None)
-    return isinstance(stream, WSStream) and stream.state is ASGIWebsocketState.CLOSED
 
 
 def _socket_of(stream: AnyStream) -> trio.socket.SocketType:

@@ -65,6 +65,7 @@ class Peer:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.received = b""
+        self.was_reset = False
 
     async def __aenter__(self) -> "Peer":
         return self
@@ -91,7 +92,7 @@ class Peer:
                 while data := await self.stream.receive_some(65536):
                     self.received += bytes(data)
             except trio.BrokenResourceError:
-                pass
+                self.was_reset = True
         return self.received
 
 

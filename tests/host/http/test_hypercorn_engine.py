@@ -187,6 +187,26 @@ async def test_a_reader_that_stalls_is_cut(engine_name: str) -> None:
 
 
 @every_engine
+async def test_an_app_that_gives_up_on_a_send_leaves_no_half_of_it(engine_name: str) -> None:
+    gave_up = trio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % (len(BIG) + 3))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        with trio.move_on_after(0.05):
+            gave_up.set()
+            await send({"type": "http.response.body", "body": BIG, "more_body": True})
+        await send({"type": "http.response.body", "body": b"end"})
+
+    async with serving(app, engine_name=engine_name) as server, await server.connect() as peer:
+        await peer.send(GET % b"")
+        await gave_up.wait()
+        await trio.sleep(0.2)
+        body = (await peer.until(b"\0end")).partition(b"\r\n\r\n")[2]
+        assert len(body) == len(BIG) + 3
+
+
+@every_engine
 async def test_a_reader_that_is_slow_but_reads_is_not_cut(engine_name: str) -> None:
     async with serving(StallingApp(), Limits(write_stall_s=0.3), engine_name=engine_name) as server:
         async with await server.connect(receive_buffer_bytes=128 * 1024) as peer:
@@ -364,15 +384,26 @@ async def test_a_websocket_that_leaves_is_read_as_a_disconnect(engine_name: str)
 async def test_an_early_answer_to_a_long_upload_arrives_and_frees_the_connection(engine_name: str) -> None:
     """The app never reads; the client sends on. Plain hypercorn keeps the task, and may reset the answer away."""
 
+    began, finish = trio.Event(), trio.Event()
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.set()
+        await finish.wait()
         await answer(send, b"too large", 413)
 
-    async with serving(app, engine_name=engine_name) as server, await server.connect() as peer:
+    limits = Limits(receive_queue_messages=1)
+    async with serving(app, limits, engine_name=engine_name) as server, await server.connect() as peer:
         await peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(BIG))
-        with contextlib.suppress(trio.BrokenResourceError):
-            for _ in range(32):
-                await peer.send(bytes(64 * 1024))
-        assert (await peer.to_end()).endswith(b"too large")
+        await began.wait()
+        # More than the app's queue takes: whoever hands it on is waiting when the answer comes.
+        await peer.send(bytes(256 * 1024))
+        finish.set()
+        await peer.until(b"too large")
+        # A reset would come with the next bytes; it could destroy an answer that is still on its way.
+        for _ in range(4):
+            await peer.send(bytes(64 * 1024))
+        await peer.to_end()
+        assert not peer.was_reset
         await server.until(lambda counts: counts.open_connections == 0)
 
 
@@ -519,6 +550,28 @@ async def test_http2_resets_an_aborted_answer() -> None:
         await peer.until(h2.events.StreamReset)
         await peer.get("/")
         await peer.until(h2.events.StreamEnded)
+
+
+async def test_http2_early_answer_to_a_long_upload_spares_the_connection() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST" and scope["path"] == "/unread":
+            await trio.sleep(0.05)
+        await answer(send, b"too large", 413)
+
+    async with serving(app, tls=CERTIFICATE) as server, h2_connected(server) as peer:
+        for path in ("/unread", "/at-once"):
+            stream_id = peer.connection.get_next_available_stream_id()
+            headers = [(":method", "POST"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+            peer.connection.send_headers(stream_id, headers)
+            for _ in range(40):
+                peer.connection.send_data(stream_id, b"x")
+            await peer.flush()
+            await peer.until(h2.events.StreamEnded)
+            peer.connection.send_data(stream_id, b"x" * 100)
+            await peer.flush()
+        await peer.get("/")
+        await peer.until(h2.events.StreamEnded)
+        assert server.engine.statistics().crashed_connections == 0
 
 
 async def test_http2_stream_that_grants_no_window_is_reset() -> None:
