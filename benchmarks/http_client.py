@@ -4,8 +4,8 @@
 
 The server is a child process (`benchmarks.http_peer`), so that its work does not count where there are two cores. The
 transports take turns, round by round, and the best round of each counts: noise only ever adds. Prints one line for
-each round, then one JSON object: `native_us`, `httpx_us` and `ratio` for 1 request at a time and for 32 at once, and
-`floor_us`, the same through httpx's API with a transport that answers out of memory.
+each round, then one JSON object whose `native_us`, `httpx_us` and `ratio` map "1" (one request at a time) and "32" (as
+many at once) to the figure; `floor_us` is the same through httpx's API with a transport that answers out of memory.
 """
 
 import argparse
@@ -94,15 +94,9 @@ def main() -> None:
         peer.stdin.close()
     document = {
         "benchmark": "http_client",
-        "at_once": {
-            str(at_once): {
-                "native_us": round(best["native"][at_once], 1),
-                "httpx_us": round(best["httpx"][at_once], 1),
-                "floor_us": round(best["floor"][at_once], 1),
-                "ratio": round(best["httpx"][at_once] / best["native"][at_once], 2),
-            }
-            for at_once in AT_ONCE
-        },
+        "at_once": AT_ONCE,
+        **{f"{name}_us": {str(n): round(us, 1) for n, us in best[name].items()} for name in TRANSPORTS},
+        "ratio": {str(n): round(best["httpx"][n] / best["native"][n], 2) for n in AT_ONCE},
         "requests": options.requests,
         "rounds": options.rounds,
         "python": platform.python_version(),

@@ -278,6 +278,8 @@ class Connection:
                 raise _SendFailed from error
             self._sent_bytes += sent
             left = left[sent:]
+            if left:
+                await trio.lowlevel.checkpoint()  # a peer that takes all at once must not keep other tasks waiting
 
     async def _send_some(self, data: memoryview) -> int:
         if self._wire is None:

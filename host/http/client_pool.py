@@ -137,8 +137,7 @@ class Pool(Generic[C]):
         state = self._origins.get(origin)
         if state is None:
             state = self._origins[origin] = _OriginState()
-        if state.waiters:
-            return None
+        # Where others wait there is nothing to have (see above), so nobody overtakes them here.
         if state.idle and (connection := self._take_idle(state)) is not None:
             return connection
         if state.slots >= self._limits.connections_per_origin_max:

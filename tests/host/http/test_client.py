@@ -151,6 +151,28 @@ async def test_response_closed_early_closes_its_connection() -> None:
             await response.aread()
 
 
+async def test_response_closed_by_another_task_fails_its_reader() -> None:
+    async def handler(stream: Listening, number: int) -> None:
+        await read_request(stream)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await stream.receive_some(1)
+
+    async with serving(handler) as peer, TrioTransport() as transport, trio.open_nursery() as nursery:
+        response = await transport.handle_async_request(httpx.Request("GET", peer.url))
+        parts = aiter(response.stream)
+        assert await anext(parts) == b"abc"
+
+        async def read() -> None:
+            for _ in range(2):
+                with pytest.raises(httpx.ReadError):
+                    await anext(parts)
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        await response.aclose()
+        assert transport.statistics().open == 0
+
+
 async def test_request_that_asks_to_close_does_not_leave_an_idle_connection() -> None:
     async with serving(answering(OK)) as peer, TrioTransport() as transport:
         client = httpx.AsyncClient(transport=transport)

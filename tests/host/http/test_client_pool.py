@@ -116,6 +116,21 @@ async def test_origin_that_has_waited_longest_gets_the_slot_though_another_has_j
         assert [origin for origin, _ in served] == [B, A]
 
 
+async def test_origins_take_turns_by_how_long_their_next_waiter_has_waited() -> None:
+    pool = pool_of(connections_max=1)
+    connection = pool.take(A)
+    served: list[tuple[Origin, Record]] = []
+    async with trio.open_nursery() as nursery:
+        for origin in (A, B, A):
+            await queue(nursery, pool, origin, served)
+        pool.release(connection)
+        for _ in range(2):
+            await trio.testing.wait_all_tasks_blocked()
+            pool.release(served[-1][1])
+        await trio.testing.wait_all_tasks_blocked()
+    assert [origin for origin, _ in served] == [A, B, A]
+
+
 async def test_origin_at_its_own_limit_does_not_block_those_behind_it() -> None:
     pool = pool_of(connections_max=2, connections_per_origin_max=1)
     held, other = pool.take(A), pool.take(B)
@@ -179,9 +194,10 @@ async def test_connections_come_back_sweep_those_of_other_origins(mock_clock: tr
 
 async def test_server_that_keeps_nothing_has_its_connection_closed() -> None:
     pool = pool_of()
-    connection = pool.take(A)
+    connection, other = pool.take(A), pool.take(B)
+    pool.release(other)
     pool.release(connection, -1.0)
-    assert (connection.closed, pool.open) == (1, 0)
+    assert (connection.closed, pool.idle) == (1, 1)
 
 
 async def test_idle_limit_closes_the_oldest() -> None:
