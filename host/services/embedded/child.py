@@ -55,7 +55,8 @@ class Child:
             str(gid),
         ]
         try:
-            with log.open("ab") as output:
+            # Statements that failed stand in it, so it is for its owner alone.
+            with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
                 popen = subprocess.Popen(
                     [*launcher, "--", *map(str, command)],
                     cwd=directory,

@@ -6,6 +6,7 @@ Plugins are the user `quartet`, owner of the database `quartet` and no superuser
 """
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -29,8 +30,10 @@ USER = DATABASE = "quartet"
 SUPERUSER = "postgres"
 SOCKET_NAME = ".s.PGSQL.5432"
 INITDB_TIMEOUT_S = 60.0
-# Crash recovery replays at most max_wal_size; slow disks included.
-START_TIMEOUT_S = 60.0
+# Crash recovery replays about max_wal_size at most, and syncs every file first: seconds, minutes on a slow disk.
+START_TIMEOUT_S = 180.0
+# A start that takes longer says so.
+START_NOTICE_S = 5.0
 FAST_STOP_TIMEOUT_S = 10.0
 # The postmaster itself kills its children five seconds after an immediate shutdown (SIGKILL_CHILDREN_AFTER_SECS).
 IMMEDIATE_STOP_TIMEOUT_S = 6.0
@@ -204,7 +207,11 @@ class PostgresServer:
 
     async def _until_answering(self, child: Child) -> None:
         """Watch the postmaster's status file, which costs it nothing, then log in once."""
+        notice_at = trio.current_time() + START_NOTICE_S
         while not self._is_ready():
+            if trio.current_time() > notice_at:
+                log.warning("postgres is still starting: %s", self.place.last_words())
+                notice_at = math.inf
             if child.exit_status is not None:
                 raise HostError(
                     f"postgres ended with status {child.exit_status} at its start: {self.place.last_words()}"

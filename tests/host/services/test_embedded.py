@@ -105,6 +105,28 @@ async def test_server_is_forked_by_the_thread_of_trio_whose_end_it_must_not_outl
         assert threads == [threading.get_ident()]
 
 
+@pytest.mark.parametrize("service", ["postgres", "redis"])
+async def test_server_is_watched_without_pidfd_too(data_dir, monkeypatch, service):
+    """macOS has none, and a sandbox may refuse it."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    async with running(service, data_dir) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        assert (await server.restarts.receive()).restarts == 1
+        last = server.pid
+    assert not is_running(last)
+
+
+async def test_start_that_takes_long_says_so(data_dir, monkeypatch, caplog):
+    monkeypatch.setattr(postgres, "START_NOTICE_S", 0)
+    async with running("postgres", data_dir):
+        assert [record.message for record in caplog.records if "is still starting" in record.message]
+
+
+async def test_log_is_for_its_owner_alone(data_dir):
+    async with running("redis", data_dir) as rd:
+        assert stat.S_IMODE(rd.endpoint.log.stat().st_mode) == 0o600
+
+
 @root_only
 async def test_under_root_the_servers_are_not_root(data_dir):
     async with running("postgres", data_dir) as pg, running("redis", data_dir) as rd:
