@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     WrapSerializer,
     model_validator,
 )
 
 from host.config_sources import RawConfig
+from host.http.engine import ENGINES
 from host.http.limits import Limits
 from host.secret import Secret, ServiceUrl
 from host.units import Duration, Size, unusable
@@ -36,9 +39,7 @@ def _to_path(value: object) -> Path:
     raise unusable("a path")
 
 
-# Strict, so that `port = true` is not port 1; sequences are tuples, so that a frozen model is frozen to its leaves.
 FilePath = Annotated[Path, BeforeValidator(_to_path)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -50,9 +51,31 @@ def _none_to_off(value: object, handler: SerializerFunctionWrapHandler) -> Any:
     return "off" if value is None else handler(value)
 
 
+def _engine(value: object) -> object:
+    if value not in ENGINES:
+        raise unusable(" or ".join(f'"{name}"' for name in sorted(ENGINES)))
+    return value
+
+
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", value):
+        raise unusable('a host name without scheme and port, such as "quartet.example"')
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"\*|https?://[^/\s?#@]+", value):
+        raise unusable('an origin such as "https://app.example", or "*"')
+    return value
+
+
 Items = Annotated[int, Field(ge=1)]
 Bytes = Annotated[Size, Field(gt=0)]
 Seconds = Annotated[Duration, Field(gt=0)]
+# Tuples, so that a frozen model is frozen to its leaves; not strict, since TOML has arrays only.
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Field(strict=False)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)]
+EngineName = Annotated[str, BeforeValidator(_engine), WithJsonSchema({"enum": sorted(ENGINES)})]
 # TOML has no null, so a limit that is not to be is "off".
 OptionalItems = Annotated[
     Items | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
@@ -63,7 +86,10 @@ OptionalSeconds = Annotated[
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, and nothing changes after the configuration was read."""
+    """What all sections share: unknown keys are errors, and nothing changes after the configuration was read.
+
+    Strict, so that `port = true` is not port 1.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -101,12 +127,12 @@ class ServerSettings(Section):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    engine: Literal["hypercorn", "native"] = "hypercorn"
+    engine: EngineName = "hypercorn"
     certfile: FilePath | None = None
     keyfile: FilePath | None = None
     keyfile_password: Secret | None = None
-    allowed_hosts: Texts = ()
-    cors_origins: Texts = ()
+    allowed_hosts: HostNames = ()
+    cors_origins: Origins = ()
     limits: LimitsSettings = LimitsSettings()
 
     @property

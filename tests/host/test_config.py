@@ -21,6 +21,7 @@ from host.config import (
     unknown_plugins,
 )
 from host.errors import ConfigError
+from host.http.engine import ENGINES
 from host.secret import Secret
 from host.settings import SECTIONS, PluginSettings, Settings
 from host.toml_text import dotted, toml_lines
@@ -115,8 +116,8 @@ def problems_in(folder: Path, text: str, env: dict[str, str] | None = None, sets
         pytest.param("server = 5", ["server (c.toml:1): expected a table, found 5"], id="a section is a value"),
         pytest.param("plugins = 5", ["plugins (c.toml:1): expected a table, found 5"], id="plugins are a value"),
         pytest.param(
-            '[server]\nengine = "apache"',
-            ['server.engine (c.toml:2): expected "hypercorn" or "native", found "apache"'],
+            '[log]\nformat = "xml"',
+            ['log.format (c.toml:2): expected "auto", "console" or "json", found "xml"'],
             id="none of the choices",
         ),
         pytest.param(
@@ -128,6 +129,16 @@ def problems_in(folder: Path, text: str, env: dict[str, str] | None = None, sets
             "[server]\nallowed_hosts = [\n  'a',\n  5,\n]",
             ["server.allowed_hosts[1] (c.toml:2): expected text, found 5"],
             id="an element of an array",
+        ),
+        pytest.param(
+            '[server]\nallowed_hosts = ["https://a.example"]\ncors_origins = ["*", "a.example"]',
+            [
+                "server.allowed_hosts[0] (c.toml:2): expected a host name without scheme and port, such as "
+                '"quartet.example", found "https://a.example"',
+                'server.cors_origins[1] (c.toml:3): expected an origin such as "https://app.example", or "*", '
+                'found "a.example"',
+            ],
+            id="names and origins",
         ),
         pytest.param(
             '[redis]\ntimeout = "5 sec"',
@@ -261,7 +272,7 @@ def test_load_settings_raises_with_all_problems(tmp_path: Path) -> None:
 
 
 def test_long_value_is_shown_cut_short(tmp_path: Path) -> None:
-    (problem,) = problems_in(tmp_path, f'[server]\nengine = "{"x" * 500}"')
+    (problem,) = problems_in(tmp_path, f'[log]\nlevel = "{"x" * 500}"')
     assert problem.endswith("x…")
     assert len(problem) < 150
 
@@ -306,6 +317,13 @@ def test_enabled_without_a_word_is_for_built_in_plugins_only() -> None:
     assert not settings.is_enabled("off", built_in=True)
 
 
+def test_engine_is_one_that_there_is() -> None:
+    for name in ENGINES:
+        assert load_settings(None, {}, [f"server.engine={name}"]).server.engine == name
+    with pytest.raises(ConfigError, match=r'^server.engine \(--set\): expected "hypercorn".*, found "apache"$'):
+        load_settings(None, {}, ["server.engine=apache"])
+
+
 def test_settings_and_their_sections_are_frozen() -> None:
     settings = load_settings(None, {})
     with pytest.raises(ValidationError, match="frozen"):
@@ -328,7 +346,9 @@ configs = st.builds(
 
 
 @settings_of_hypothesis(max_examples=40)
-@given(config=configs, port=st.integers(min_value=0, max_value=65535), hosts=st.lists(toml_text))
+@given(
+    config=configs, port=st.integers(min_value=0, max_value=65535), hosts=st.lists(st.from_regex(r"\A[a-z0-9.-]+\Z"))
+)
 def test_effective_configuration_written_and_read_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, config: Weather, port: int, hosts: list[str]
 ) -> None:
