@@ -160,6 +160,7 @@ class Application:
             postgres_url=postgres.url if postgres else settings.postgres.url.reveal(),
             redis_url=redis.url if redis else settings.redis.url.reveal(),
             acquire_timeout_s=settings.postgres.acquire_timeout,
+            response_timeout_s=settings.postgres.response_timeout,
             redis_timeout_s=settings.redis.timeout,
         )
         policy = Policy(loopback=loopback, allowed_hosts=server.allowed_hosts, cors_origins=server.cors_origins)
@@ -331,7 +332,10 @@ class Application:
 
 def _tls(settings: Settings) -> TLS | None:
     server = settings.server
-    return TLS(server.certfile, server.keyfile) if server.certfile and server.keyfile else None
+    if server.certfile is None or server.keyfile is None:
+        return None
+    password = server.keyfile_password.reveal() if server.keyfile_password else None
+    return TLS(server.certfile, server.keyfile, password)
 
 
 def _line(name: str, text: str, took_s: float | None) -> str:

@@ -22,6 +22,7 @@ class Lender:
     postgres_url: str | None
     redis_url: str | None
     acquire_timeout_s: float
+    response_timeout_s: float
     redis_timeout_s: float
 
     @asynccontextmanager
@@ -46,6 +47,7 @@ class Lender:
                     name=f"quartet/{plugin.name}",
                     connections_max=settings.postgres_connections_max,
                     acquire_timeout_s=self.acquire_timeout_s,
+                    response_timeout_s=self.response_timeout_s,
                 )
             if "redis" in services:
                 from host.services.redis import Redis

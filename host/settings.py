@@ -164,6 +164,7 @@ class PostgresSettings(Section):
     url: ServiceUrl = ServiceUrl("embedded")
     connections_max: Count = 10
     acquire_timeout: Duration = 5.0
+    response_timeout: Duration = 30.0
 
 
 class RedisSettings(Section):

@@ -88,7 +88,13 @@ async def _run_command(
             postgres_url = (await nursery.start(run_embedded_postgres, data_dir)).url
         if "redis" in services and settings.redis.url.is_embedded:
             redis_url = (await nursery.start(run_embedded_redis, data_dir)).url
-        lender = Lender(postgres_url, redis_url, settings.postgres.acquire_timeout, settings.redis.timeout)
+        lender = Lender(
+            postgres_url,
+            redis_url,
+            acquire_timeout_s=settings.postgres.acquire_timeout,
+            response_timeout_s=settings.postgres.response_timeout,
+            redis_timeout_s=settings.redis.timeout,
+        )
         lent = await stack.enter_async_context(lender.lend(plugin, RunSettings()))
         if lent.postgres is not None and plugin.info.migrations is not None:
             await migrate(lent.postgres, plugin.name, plugin.info.migrations)
