@@ -98,16 +98,30 @@ async def test_calls_wait_for_room_and_all_are_answered(server):
 
 async def test_call_that_finds_no_room_in_time_was_not_sent(server):
     """The server is behind, but alive: those whose time is up fail, and nobody else, on a connection that stays."""
-    async with running(server.url, in_flight_max=1, timeout_s=0.5) as redis:
-        got = Outcomes()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(got.call, "slow", redis, "DEBUG", "SLEEP", 0.3)
+    got = Outcomes()
+    async with (
+        open_proxy(server.path) as proxy,
+        running(f"redis://127.0.0.1:{proxy.port}", in_flight_max=1, timeout_s=0.5) as redis,
+    ):
+
+        async def answer_slowly():
+            while True:
+                await trio.sleep(0.3)
+                proxy.resume()
+
+        proxy.on_request = lambda data: Fate.STALL if b"slow" in data else Fate.PASS
+        async with trio.open_nursery() as nursery, trio.open_nursery() as callers:
+            callers.start_soon(got.call, "first", redis, "ECHO", "slow")
             await until(lambda: redis.statistics().in_flight == 1)
-            nursery.start_soon(got.call, "next", redis, "DEBUG", "SLEEP", 0.3)
+            nursery.start_soon(answer_slowly)
+            callers.start_soon(got.call, "second", redis, "ECHO", "slow")
             await until(lambda: redis.statistics().queued == 1)
-            nursery.start_soon(got.call, "last", redis, "SET", "loss:last", 1)
-        assert got == {"slow": b"OK", "next": OutcomeUnknown, "last": ServiceUnavailable}
-        assert await redis.exists("loss:last") == 0
+            callers.start_soon(got.call, "third", redis, "SET", "loss:third", 1)
+            await until(lambda: len(got) == 3)
+            nursery.cancel_scope.cancel()
+        proxy.resume()
+        assert got == {"first": b"slow", "second": OutcomeUnknown, "third": ServiceUnavailable}
+        assert await redis.exists("loss:third") == 0
         now = redis.statistics()
         assert (now.connections_opened, now.replies_discarded) == (1, 1)
         assert (now.timeouts, now.calls_unknown, now.calls_unavailable) == (2, 1, 1)
