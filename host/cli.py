@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from host.commands import NAMES, Exit, command
+from host.commands import HELP, NAMES, Exit, command
 from host.commands.terminal import Terminal
 from host.errors import ConfigError, HostError, PluginError
 
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of all commands of the host."""
+def build_parser(chosen: str | None) -> ArgumentParser:
+    """The parser of the command line; of the commands only the `chosen` one is imported and knows its arguments."""
     parser = ArgumentParser(
         prog="quartet",
         description=_DESCRIPTION,
@@ -62,24 +62,26 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for name in NAMES:
-        module = command(name)
+    for name, text in HELP.items():
         own = commands.add_parser(
             name,
-            help=module.HELP,
-            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
-            epilog="example:\n" + "".join(f"  {line}\n" for line in module.EXAMPLE.splitlines()),
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=RawDescriptionHelpFormatter,
         )
-        module.add_arguments(own)
-        own.set_defaults(run=module.run)
+        if name == chosen:
+            module = command(name)
+            own.epilog = "example:\n" + "".join(f"  {line}\n" for line in module.EXAMPLE.splitlines())
+            module.add_arguments(own)
+            own.set_defaults(run=module.run)
     return parser
 
 
 def _dispatch(words: list[str], terminal: Terminal) -> int:
     if words and not words[0].startswith("-") and words[0] not in NAMES:
         return _plugin_command(words, terminal)
-    parser = build_parser()
+    # No option of `quartet` itself takes a value, so the first word without a dash is the command.
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
     arguments: Namespace = parser.parse_args(words)
     if arguments.version:
         return command("version").run(Namespace(json=False), terminal)

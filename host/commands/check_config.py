@@ -13,7 +13,6 @@ from host.inventory import Inventory, take_inventory
 from host.settings import Settings
 from host.toml_text import dotted, toml_lines
 
-HELP = "find every mistake in the configuration, without starting anything"
 EXAMPLE = "quartet check-config\nquartet check-config --show-effective --set server.port=80"
 
 

@@ -25,7 +25,6 @@ from host.services.embedded.binaries import find_postgres, find_redis
 from host.services.embedded.owner import server_user
 from host.settings import Settings
 
-HELP = "look for the usual mistakes: versions, port, servers, folders, limits, plugins"
 EXAMPLE = "quartet doctor\nquartet doctor --json"
 
 PYTHON_MIN: Final = (3, 11)

@@ -17,7 +17,6 @@ from host.commands.terminal import Terminal
 from host.plugins import BUILT_IN_PACKAGE, HOST_DISTRIBUTION, find_candidates
 from host.settings import RESERVED_KEYS
 
-HELP = "write a new plugin: a distribution that works as it stands, with its tests"
 EXAMPLE = "quartet new-plugin weather\nquartet new-plugin weather --into ~/src"
 
 NAME_CHARS_MAX: Final = 40

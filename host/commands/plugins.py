@@ -14,7 +14,6 @@ from host.inventory import Inventory, take_inventory
 from host.plugins import Candidate, suggestion
 from host.settings import Settings
 
-HELP = "list the plugins that are there, or check one"
 EXAMPLE = "quartet plugins list\nquartet plugins check frontrow"
 
 _STYLES: dict[str, Style] = {"enabled": "green", "disabled": "dim", "broken": "red"}

@@ -11,7 +11,6 @@ from host.descriptors import Mount, Page
 from host.errors import ConfigError, PluginError
 from host.inventory import take_inventory
 
-HELP = "list the routes of the host and of the enabled plugins, without starting anything"
 EXAMPLE = "quartet routes\nquartet routes --json"
 
 Row = tuple[str, str, str, str]

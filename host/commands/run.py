@@ -11,7 +11,6 @@ from host.inventory import take_inventory
 from host.services.logs import configure_logging
 from host.settings import Settings
 
-HELP = "run the host with the enabled plugins, until Ctrl-C or SIGTERM"
 EXAMPLE = "quartet run\nquartet run --config production.toml --set log.format=json"
 
 

@@ -8,7 +8,6 @@ from host.commands.terminal import Terminal
 from host.config import json_schema
 from host.inventory import take_inventory
 
-HELP = "print the JSON Schema of config.toml, with the sections of the enabled plugins"
 EXAMPLE = "quartet schema > config.schema.json"
 
 

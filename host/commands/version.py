@@ -8,7 +8,6 @@ from host.api import API_VERSION
 from host.commands.options import add_json_option
 from host.commands.terminal import Terminal
 
-HELP = "show the version of Quartet and of what it stands on"
 EXAMPLE = "quartet version\nquartet version --json"
 
 _PACKAGES = ("trio", "hypercorn", "quart", "quart-trio", "psycopg", "redis", "httpx", "pydantic", "pluggy")

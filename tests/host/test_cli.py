@@ -14,7 +14,7 @@ import pytest
 
 from host import cli
 from host.cli import build_parser, main
-from host.commands import NAMES, Exit, command
+from host.commands import HELP, NAMES, Exit, command
 from host.commands.terminal import Terminal
 
 Capture = pytest.CaptureFixture[str]
@@ -91,7 +91,7 @@ def test_examples_of_a_command_are_command_lines_that_parse(name: str) -> None:
     for line in command(name).EXAMPLE.splitlines():
         words = line.partition(" > ")[0].split()
         assert words[0] == "quartet"
-        arguments = build_parser().parse_args(words[1:])
+        arguments = build_parser(name).parse_args(words[1:])
         assert arguments.command == name
 
 
@@ -223,7 +223,6 @@ def test_reader_that_leaves_early_gets_no_traceback(config: Path) -> None:
 
 def test_every_command_module_declares_what_the_parser_needs() -> None:
     for name in NAMES:
-        module = command(name)
-        assert module.HELP[0].islower()
-        assert not module.HELP.endswith(".")
-        module.add_arguments(ArgumentParser())
+        assert HELP[name][0].islower()
+        assert not HELP[name].endswith(".")
+        command(name).add_arguments(ArgumentParser())
