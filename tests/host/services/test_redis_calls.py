@@ -14,7 +14,7 @@ from trio.lowlevel import Abort
 from host.errors import OutcomeUnknown, ServiceUnavailable
 from host.services.redis_calls import Call, CallQueue, ConnectionLost, pack_words
 
-WINDOW = 5
+WINDOW = 3
 
 
 @dataclass
@@ -55,14 +55,18 @@ class CallQueueMachine(RuleBasedStateMachine):
         kind, number, due = task
         return [b"%s%d.%d" % (kind.encode(), number, place) for place in range(due)]
 
-    @rule(kind=st.sampled_from("oe"), due=st.sampled_from([1, 1, 1, 2, 4]), size=st.sampled_from([0, 0, 300_000]))
-    def add(self, kind, due, size):
-        task = (kind, self.count, due)
-        self.count += 1
-        data = b"".join(pack_words(("ECHO", token, b"x" * size)) for token in self.tokens(task))
-        call = Call(task, data, float(self.count), due, None if due == 1 else [])
-        self.calls[task] = call
-        self.queue.add(call)
+    @rule(
+        kinds=st.lists(st.sampled_from("oe"), min_size=1, max_size=5),
+        due=st.sampled_from([1, 1, 1, 2, 4]),
+        size=st.sampled_from([0, 0, 300_000]),
+    )
+    def add(self, kinds, due, size):
+        for kind in kinds:
+            task = (kind, self.count, due)
+            data = b"".join(pack_words(("ECHO", token, b"x" * size)) for token in self.tokens(task))
+            self.calls[task] = Call(task, data, float(self.count), due, None if due == 1 else [])
+            self.queue.add(self.calls[task])
+            self.count += 1
 
     @precondition(lambda self: set(self.calls) - set(self.woken) - self.gone)
     @rule(data=st.data())
@@ -157,7 +161,7 @@ def test_machine_finds_a_place_that_is_given_up(monkeypatch):
     """The negative control: a cancelled caller that takes the place of its reply along is found out."""
     machine = CallQueueMachine()
     for kind in "ooo":
-        machine.add(kind, 1, 0)
+        machine.add([kind], 1, 0)
     machine.write([])
     first = machine.queue.awaiting.popleft()
     machine.gone.add(first.task)

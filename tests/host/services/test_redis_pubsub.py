@@ -11,7 +11,7 @@ from host.services.redis_connection import open_connection
 from host.services.redis_pubsub import PubSub
 from host.services.redis_url import parse_redis_url
 
-from .proxy import open_proxy
+from .proxy import Fate, open_proxy
 from .redis_kit import own_redis, running, until
 
 
@@ -64,6 +64,46 @@ async def test_unsubscribed_channel_is_silent_and_may_be_taken_up_again(server):
         pubsub.unsubscribe("a", "b")
         await until_subscribers(redis, "a", 0)
         assert pubsub.statistics().subscriptions == 0
+
+
+async def test_subscription_given_up_and_taken_up_again_waits_for_its_own_confirmation(server):
+    async with (
+        running(server.url) as redis,
+        open_proxy(server.path) as proxy,
+        running(f"redis://127.0.0.1:{proxy.port}") as reader,
+        reader.pubsub() as pubsub,
+    ):
+        await pubsub.subscribe("a")
+        proxy.on_request = lambda data: Fate.STALL if b"UNSUBSCRIBE" in data else Fate.PASS
+        pubsub.unsubscribe("a")
+        await until_subscribers(redis, "a", 0)
+        is_subscribed = []
+
+        async def subscribe():
+            await pubsub.subscribe("a")
+            is_subscribed.append(await redis.publish("a", "x"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(subscribe)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert not is_subscribed, "taken for confirmed by what an earlier subscription had confirmed"
+            proxy.resume()
+        assert is_subscribed == [1]
+
+
+async def test_connection_lost_before_the_confirmation_is_no_loss(server):
+    async with (
+        running(server.url) as redis,
+        open_proxy(server.path) as proxy,
+        running(f"redis://127.0.0.1:{proxy.port}") as reader,
+        reader.pubsub() as pubsub,
+    ):
+        fates = [Fate.CUT, Fate.SWALLOW_ANSWER, Fate.SWALLOW_ANSWER]
+        proxy.on_request = lambda data: fates.pop() if b"SUBSCRIBE" in data and fates else Fate.PASS
+        await pubsub.subscribe("a", "b")
+        assert not fates
+        assert await redis.publish("a", "x") == 1
+        assert await pubsub.receive() == Message("a", b"x")
 
 
 async def until_subscribers(redis, channel, count):
@@ -206,7 +246,8 @@ async def test_silent_server_is_asked_and_then_left(server):
         assert pubsub.statistics().is_connected
         assert pubsub.statistics().reconnections == 0
         server.signal(signal.SIGSTOP)
-        await until(lambda: not pubsub.statistics().is_connected)
+        with trio.fail_after(10):
+            await until(lambda: not pubsub.statistics().is_connected)
         server.signal(signal.SIGCONT)
         assert await pubsub.receive() == Missed("reconnected")
         pubsub.close()
