@@ -194,6 +194,16 @@ def test_verdict_wears_the_colour_that_is_its_own(open_page: Open, verdict: str,
     assert colours[0] == colours[1]
 
 
+def test_largest_result_fits_a_phone(open_page: Open) -> None:
+    page = open_page("/frontrow", width=360, height=740).page
+    slow = dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "max_ms"), 99_999.9)
+    figures = {"booked": 1000, "rejected": 99_000, "elapsed_ms": 99_999.9, "winners": slow, "losers": slow}
+    answer_stampede(page, 200, canned("holds", buyers=100_000, seats=1000, seed=2**53 - 1, **figures))
+    fire(page)
+    expect(main_verdict(page)).to_have_text("Holds")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_run_whose_host_died_is_told_without_made_up_figures(open_page: Open) -> None:
     page = open_page("/frontrow").page
     lost = {"booked": None, "rejected": None, "oversold": 0, "undersold": None, "elapsed_ms": None, "unknown": 10}

@@ -98,6 +98,32 @@ def test_api_page_lets_an_operation_be_tried(open_page: Open) -> None:
     expect(stampede.locator(".try-it pre")).to_contain_text('"verdict"')
 
 
+def test_fault_bar_breaks_tells_and_heals(open_page: Open) -> None:
+    page = open_page("/", allowed=("status of 404",)).page
+    page.evaluate(
+        """async () => {
+          await import("/assets/components/fault-bar.js");
+          const bar = document.createElement("fault-bar");
+          document.querySelector("main").prepend(bar);
+          const fault = { label: "Kill", effect: "ends it", lasts: "until healed", url: "/api/frontrow/stampede" };
+          bar.offer([{ ...fault, body: { buyers: 1 } }], { ...fault, label: "Heal all", url: "/api/none" });
+        }"""
+    )
+    bar = page.get_by_role("group", name="Break it")
+    bar.get_by_role("button", name="Kill").click()
+    expect(bar.get_by_role("status")).to_have_text("Kill: done.")
+    bar.get_by_role("button", name="Heal all").click()
+    expect(bar.get_by_role("status")).to_contain_text("There is no such thing")
+
+
+def test_host_page_logs_what_changes(open_page: Open) -> None:
+    page = open_page("/-/plugins").page
+    expect(page.locator(".link-state")).to_have_text("live")
+    expect(page.locator("event-log")).to_contain_text("No plugin has changed its state.")
+    page.evaluate("""document.querySelector("event-log").add({ text: "frontrow: ready → backoff" })""")
+    expect(page.get_by_role("log")).to_contain_text("ready → backoff")
+
+
 def test_unknown_run_gets_a_page_for_a_person(open_page: Open) -> None:
     page = open_page("/frontrow/runs/none", allowed=("status of 404",)).page
     expect(page.locator("h1")).to_have_text("There is no such page.")

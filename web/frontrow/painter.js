@@ -21,6 +21,8 @@ export class Painter {
   #crowd;
   /** @type {Float64Array} */
   #heard = new Float64Array(0);
+  /** Where each dot is in this frame: x and y in turn. */
+  #spots = new Float32Array(0);
   #winners = 0;
   #elapsed_ms = 0;
   #width = 0;
@@ -47,6 +49,7 @@ export class Painter {
    */
   gather(buyers, seats, seed) {
     this.#crowd = gather(buyers, seats, seed);
+    this.#spots = new Float32Array(2 * buyers);
     this.hear([], 0);
     this.#placeSeats();
   }
@@ -143,28 +146,46 @@ export class Painter {
     const crowd = this.#crowd;
     const { focus, radius } = { focus: this.#focus, radius: this.#radius };
     const dotSize = Math.max(0.8, Math.min(5, Math.min(radius.x, radius.y) * crowd.spacing * 0.34));
-    const waiting = new Path2D();
-    const away = new Path2D();
-    const isRound = crowd.buyers <= ROUND_DOTS_MAX;
+    let waiting = 0;
+    let away = 0;
     for (let rank = this.#winners; rank < crowd.buyers; rank += 1) {
       const dot = crowd.order[rank] ?? 0;
       const cx = crowd.x[dot] ?? 0;
       const cy = crowd.y[dot] ?? 0;
       const heard_ms = this.#heard[dot] ?? Infinity;
       const share = reach(Math.hypot(cx, cy), crowd.eagerness[dot] ?? 1, t_ms, heard_ms, this.#elapsed_ms);
-      const px = focus.x + cx * share * radius.x;
-      const py = focus.y + cy * share * radius.y;
-      const path = t_ms >= heard_ms ? away : waiting;
-      const size = t_ms >= heard_ms ? dotSize * 0.72 : dotSize;
-      if (isRound) {
-        path.moveTo(px + size, py);
-        path.arc(px, py, size, 0, Math.PI * 2);
-      } else path.rect(px - size, py - size, 2 * size, 2 * size);
+      // Those who wait fill the list from its start, those turned away from its end.
+      const at = t_ms >= heard_ms ? crowd.buyers - (away += 1) : (waiting += 1) - 1;
+      this.#spots[2 * at] = focus.x + cx * share * radius.x;
+      this.#spots[2 * at + 1] = focus.y + cy * share * radius.y;
     }
-    this.#context.fillStyle = this.#colours.away;
-    this.#context.fill(away);
-    this.#context.fillStyle = this.#colours.waiting;
-    this.#context.fill(waiting);
+    this.#drawSpots(crowd.buyers - away, crowd.buyers, dotSize * 0.72, this.#colours.away);
+    this.#drawSpots(0, waiting, dotSize, this.#colours.waiting);
+  }
+
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {number} size half a dot's width
+   * @param {string} colour
+   */
+  #drawSpots(from, to, size, colour) {
+    const context = this.#context;
+    const spots = this.#spots;
+    context.fillStyle = colour;
+    if (this.#crowd.buyers > ROUND_DOTS_MAX) {
+      for (let at = from; at < to; at += 1) {
+        context.fillRect((spots[2 * at] ?? 0) - size, (spots[2 * at + 1] ?? 0) - size, 2 * size, 2 * size);
+      }
+      return;
+    }
+    context.beginPath();
+    for (let at = from; at < to; at += 1) {
+      const [x, y] = [spots[2 * at] ?? 0, spots[2 * at + 1] ?? 0];
+      context.moveTo(x + size, y);
+      context.arc(x, y, size, 0, Math.PI * 2);
+    }
+    context.fill();
   }
 
   /** @param {number} t_ms */
