@@ -237,7 +237,7 @@ class Pool(Generic[C]):
         arrival = 0
         per_origin_max = self._limits.connections_per_origin_max
         for origin, state in self._waiting.items():
-            if origin != freed and (state.slots >= per_origin_max or self.open < self._limits.connections_max):
+            if origin != freed and state.slots >= per_origin_max:
                 continue  # its own limit holds it up, not the slot that this connection has
             first = next(iter(state.waiters)).arrival
             if best is None or first < arrival:

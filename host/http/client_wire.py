@@ -83,7 +83,6 @@ class PlainWire:
 
     async def send_some(self, data: bytes | memoryview) -> int:
         while True:
-            self._check_open()
             await trio.lowlevel.wait_writable(self._sock)
             if sent := self.send_now(data):
                 return sent
@@ -96,7 +95,6 @@ class PlainWire:
 
     async def receive(self) -> bytes:
         while True:
-            self._check_open()
             await trio.lowlevel.wait_readable(self._sock)
             try:
                 return self._sock.recv(READ_BYTES)
@@ -116,10 +114,6 @@ class PlainWire:
 
     def extra_info(self, name: str) -> Any:
         return None if name == "ssl_object" else _socket_info(self._sock, name)
-
-    def _check_open(self) -> None:
-        if self._sock.fileno() < 0:
-            raise trio.ClosedResourceError
 
 
 class TlsWire:
@@ -151,8 +145,8 @@ class TlsWire:
             if isinstance(error.__cause__, ssl.SSLEOFError):
                 raise RaggedEof from error
             raise
-        # Python's contexts set OP_IGNORE_UNEXPECTED_EOF, so a cut stream looks like a closed one; but after a
-        # close_notify the TLS layer has no reason to read on to the end of the socket.
+        # A context with OP_IGNORE_UNEXPECTED_EOF makes a cut stream look like a closed one; but after a close_notify
+        # the TLS layer has no reason to read on to the end of the socket.
         if not data and self._transport.has_ended:
             raise RaggedEof
         return bytes(data)

@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from host.http.client import DEFAULT_CLOCKS, PoolLimits, TrioTransport, open_client
-from tests.host.http.client_peers import OK, Listening, answering, read_request, serving
+from host.http.client_connection import Connection
+from tests.host.http.client_peers import OK, Listening, answering, open_sockets, read_request, serving
 
 
 def answer(body: bytes = b"", status: str = "200 OK", *headers: str) -> bytes:
@@ -244,6 +245,24 @@ async def test_name_that_does_not_exist_is_a_connect_error() -> None:
             await client.get("http://no.such.name/")
 
 
+async def test_name_that_no_resolver_can_be_asked_for_is_a_connect_error() -> None:
+    async with open_client() as client:
+        with pytest.raises(httpx.ConnectError, match="label"):
+            await client.get(f"http://{'a' * 64}.test/")
+
+
+async def test_socket_option_that_cannot_be_set_is_a_connect_error() -> None:
+    before = open_sockets()
+    async with (
+        serving(answering(OK)) as peer,
+        TrioTransport(socket_options=[(socket.SOL_SOCKET, 9999, 1)]) as transport,
+    ):
+        with pytest.raises(httpx.ConnectError, match="socket options"):
+            await httpx.AsyncClient(transport=transport).get(peer.url)
+        assert transport.statistics().open == 0
+    assert open_sockets() <= before
+
+
 async def test_second_address_is_used_when_the_first_refuses() -> None:
     async with serving(answering(OK)) as peer:
 
@@ -348,6 +367,30 @@ async def test_connection_that_dies_idle_is_replaced_where_repeating_is_safe(
         statistics = transport.statistics()
         assert (peer.connections, statistics.retried_total) == ((2, 1) if repeated else (1, 0))
         assert statistics.active == 0
+
+
+async def test_request_of_which_nothing_was_sent_is_repeated_whatever_its_method(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def handler(stream: Listening, number: int) -> None:
+        await read_request(stream)
+        await stream.send_all(OK)
+        if number == 0:
+            # A linger of zero makes the close a reset: the next send fails with nothing taken.
+            stream.inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            await seen.wait()
+        else:
+            await read_request(stream)
+
+    seen = trio.Event()
+    async with serving(handler) as peer, TrioTransport() as transport:
+        client = httpx.AsyncClient(transport=transport)
+        await client.post(peer.url, content=b"x")
+        seen.set()
+        await trio.testing.wait_all_tasks_blocked()
+        monkeypatch.setattr(Connection, "is_dead", lambda self: False)  # it died just after it was looked at
+        assert (await client.post(peer.url, content=b"x")).content == b"ok"
+        assert (peer.connections, transport.statistics().retried_total) == (2, 1)
 
 
 async def test_request_is_repeated_once_only() -> None:

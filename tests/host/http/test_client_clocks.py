@@ -16,6 +16,7 @@ from tests.host.http.test_client_cancellation import (
     never_reads,
     stops_within_the_body,
 )
+from tests.host.http.test_client_tls import server_context
 
 SHORT_S = 0.05
 
@@ -111,19 +112,25 @@ async def test_total_ends_an_upload_whose_source_waits() -> None:
         assert (type(error), clock_of(error)) == (httpx.WriteTimeout, "total")
 
 
-async def test_write_clock_starts_again_whenever_the_peer_takes_some() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_write_clock_starts_again_whenever_the_peer_takes_some(tls: bool) -> None:
     async def reads_slowly(stream: Listening, number: int) -> None:
-        for _ in range(8):
-            await trio.sleep(SHORT_S)
-            await stream.receive_some(1 << 20)
+        for turn in range(1, 9):
+            await trio.sleep(SHORT_S * 4)
+            while len(stream.copy) < turn << 19:
+                await stream.receive_some(1 << 20)
         while not stream.copy.endswith(b"end"):
             await stream.receive_some(1 << 20)
         await stream.send_all(OK)
 
     options = [(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)]
-    async with serving(reads_slowly) as peer, TrioTransport(socket_options=options) as transport:
+    context = server_context() if tls else None
+    async with (
+        serving(reads_slowly, context) as peer,
+        TrioTransport(socket_options=options, verify=False) as transport,
+    ):
         body = b"x" * (12 << 20) + b"end"
-        response = await transport.handle_async_request(post(peer.url, {"write": SHORT_S * 6}, body))
+        response = await transport.handle_async_request(post(peer.url, {"write": SHORT_S * 20}, body))
         assert await response.aread() == b"ok"
 
 

@@ -145,6 +145,20 @@ async def test_origin_at_its_own_limit_does_not_block_those_behind_it() -> None:
     assert [origin for origin, _ in served] == [C, A]
 
 
+async def test_connection_is_not_given_up_for_an_origin_that_could_not_use_the_slot() -> None:
+    pool = pool_of(connections_max=2, connections_per_origin_max=1)
+    held, other = pool.take(A), pool.take(B)
+    served: list[tuple[Origin, Record]] = []
+    async with trio.open_nursery() as nursery:
+        await queue(nursery, pool, A, served)
+        await queue(nursery, pool, B, served)
+        pool.release(other)
+        await trio.testing.wait_all_tasks_blocked()
+        assert served == [(B, other)]
+        assert other.closed == 0
+        pool.release(held)
+
+
 async def test_full_queue_turns_the_next_away() -> None:
     pool = pool_of(connections_max=1, waiters_max=1)
     pool.take(A)
@@ -284,11 +298,13 @@ def test_books_balance_whatever_happens(steps: list, total: int, per_origin: int
                 assert len(held) == pool.open - pool.idle
                 assert pool.idle <= idle_max
                 assert pool.waiting == len(waiting)
+                wanted_origins = {wanted for _, wanted in waiting.values()}
+                assert pool.origins == len({record.origin for record in alive} | wanted_origins)
                 assert len({id(record) for record in held}) == len(held)
                 for origin in (A, B, C):
                     of_origin = sum(record.origin == origin for record in alive)
                     assert of_origin <= per_origin
-                    if any(wanted == origin for _, wanted in waiting.values()):
+                    if origin in wanted_origins:
                         assert of_origin == per_origin or pool.open == total
                         assert of_origin == sum(record.origin == origin for record in held)
                         assert of_origin == per_origin or not pool.idle

@@ -93,6 +93,19 @@ def test_header_section_at_the_limit_passes_and_one_byte_more_does_not(step: int
     assert (head, complete, has_fault) == (None, False, True)
 
 
+def test_bytes_behind_a_header_section_at_the_limit_end_the_connection() -> None:
+    sent = H + b"Content-Length: 0\r\n\r\n"
+    assert parse([sent], limit=len(sent))[2:] == (True, False, True)
+    assert parse([sent + b"evil"], limit=len(sent))[2:] == (True, False, False)
+
+
+@pytest.mark.parametrize("headers", [b"", b"Connection: Upgrade\r\nUpgrade: x\r\n"])
+def test_upgrade_is_refused_by_name(headers: bytes) -> None:
+    parser = ResponseParser(4096)
+    parser.feed(b"HTTP/1.1 101 Switching Protocols\r\n" + headers + b"\r\n")
+    assert "101 Switching Protocols without being asked" in parser.fault
+
+
 def test_informational_responses_without_end_hit_the_header_limit() -> None:
     parser = ResponseParser(1000)
     fed = 0

@@ -94,6 +94,14 @@ async def test_client_certificate_is_shown() -> None:
                 await client.get(peer.url)
 
 
+async def test_name_that_tls_cannot_ask_for_is_a_connect_error() -> None:
+    before = open_sockets()
+    async with serving(answering(OK), server_context()) as peer, open_client(verify=trusting()) as client:
+        with pytest.raises(httpx.ConnectError, match="leading dot"):
+            await client.get(peer.url, extensions={"sni_hostname": ".name"})
+    assert open_sockets() <= before
+
+
 async def test_server_that_speaks_no_tls_is_a_connect_error() -> None:
     async def plain(stream: Listening, number: int) -> None:
         await stream.receive_some(1000)
@@ -128,9 +136,12 @@ async def test_early_refusal_ends_an_upload() -> None:
         assert (await client.post(peer.url, content=b"x" * (1 << 25))).status_code == 413
 
 
+@pytest.mark.parametrize("options", [0, ssl.OP_IGNORE_UNEXPECTED_EOF], ids=["strict", "lenient"])
 @pytest.mark.parametrize("with_notify", [True, False])
 @pytest.mark.parametrize("framing", ["until-close", "length", "chunked"])
-async def test_body_that_ends_with_the_connection_needs_close_notify(with_notify: bool, framing: str) -> None:
+async def test_body_that_ends_with_the_connection_needs_close_notify(
+    with_notify: bool, framing: str, options: int
+) -> None:
     """RFC 9112 section 9.8: 'A response that has neither chunked transfer coding nor Content-Length is complete only
     if a valid closure alert has been received.'"""
     head = (
@@ -150,7 +161,9 @@ async def test_body_that_ends_with_the_connection_needs_close_notify(with_notify
             tls._https_compatible = False
             await tls.aclose()
 
-    async with serving(end, server_context()) as peer, open_client(verify=trusting()) as client:
+    context = trusting()
+    context.options = context.options & ~ssl.OP_IGNORE_UNEXPECTED_EOF | options
+    async with serving(end, server_context()) as peer, open_client(verify=context) as client:
         if with_notify or framing != "until-close":
             assert (await client.get(peer.url)).content == b"abc"
         else:
