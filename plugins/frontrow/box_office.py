@@ -68,6 +68,11 @@ class ClaimLine:
         self.waiting = 0
 
     async def __aenter__(self) -> None:
+        try:
+            self._turns.acquire_nowait()
+            return
+        except trio.WouldBlock:
+            pass
         if self.waiting >= self._waiting_max:
             raise ServiceUnavailable("too many bookings wait in line; try again later")
         self.waiting += 1

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import psycopg
+import trio
 from psycopg import errors as sql_error
 
-from host.api import HostError
+from host.api import HostError, OutcomeUnknown, ServiceUnavailable
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -45,6 +46,7 @@ SELECT id FROM won
 """
 
 _ONE_LIVE_SALE: Final = "booking_seats_one_live_sale"
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _BOOKING_STATE: Final = "SELECT state FROM frontrow.bookings WHERE id = %s"
 # The primary key makes this wait for a claim of the same id that is under way, and either finds what it committed or
 # keeps it from ever committing.
@@ -105,6 +107,19 @@ class ClaimDesk:
             return "won"
         assert won == 0, f"{won} of {len(claim.seats)} seats sold: a claim is all or nothing"
         return await self.state_of(claim.booking_id) if is_repeated else "lost"
+
+    async def warm_up(self, claims: int) -> None:
+        """Open as many connections as that many claims at once would, so that none of them has to wait for its own.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                for _ in range(claims):
+                    nursery.start_soon(self._postgres.fetch_value, _BOOKING_STATE, [_NOBODY])
+        except* (ServiceUnavailable, OutcomeUnknown) as away:
+            raise ServiceUnavailable(str(away.exceptions[0])) from away
 
     async def state_of(self, booking_id: str) -> Claimed:
         """What is committed under this id now. While a claim of it is under way this may still change: see `settle`."""

@@ -14,6 +14,7 @@ import gc
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -85,8 +86,10 @@ class Stampede:
             history.decided_ns[buyer] = now_ns
 
     async def _gather(self) -> None:
-        """Make what each buyer brings along: its mark, and the request for the seat that it wants most."""
+        """Make what each buyer brings along, its mark and the request for the seat that it wants most, and warm up."""
         event_id, seat_ids = self.new_run.event_id, self.new_run.seat_ids
+        with suppress(ServiceUnavailable):
+            await self._office.claims.warm_up(min(len(seat_ids), self._office.settings.claims_max))
         for buyer, wanted in enumerate(self._wanted):
             self._requests.append(self._holds.request(Hold(event_id, (seat_ids[wanted],), new_nonce())))
             if buyer % SPAWN_BATCH == 0:
@@ -133,6 +136,8 @@ class Stampede:
         await gate.wait()
         if not history.invoked_ns[buyer]:
             history.invoked_ns[buyer] = _now_ns()
+        else:
+            history.retries[buyer] += 1
         while True:
             verdict = await ask(request)
             if not crowd_map.is_taken[seat]:
