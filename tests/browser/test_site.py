@@ -106,7 +106,7 @@ def test_fault_bar_breaks_tells_and_heals(open_page: Open) -> None:
           const bar = document.createElement("fault-bar");
           document.querySelector("main").prepend(bar);
           const fault = { label: "Kill", effect: "ends it", lasts: "until healed", url: "/api/frontrow/stampede" };
-          bar.offer([{ ...fault, body: { buyers: 1 } }], { ...fault, label: "Heal all", url: "/api/none" });
+          bar.offer([{ ...fault, body: { buyers: 1 } }], { ...fault, label: "Heal all", url: "/api/frontrow/none" });
         }"""
     )
     bar = page.get_by_role("group", name="Break it")

@@ -100,7 +100,7 @@ function runRow(run) {
   const row = document.createElement("tr");
   const cells = /** @type {[string, string][]} */ ([
     [`${count(run.buyers)} × ${count(run.seats)}`, "number"],
-    [count(run.booked), "number"],
+    [count(run.booked), "number wide-only"],
     [count(run.rejected), "number wide-only"],
     [count(run.oversold), "number"],
     [span(run.elapsed_ms), "number wide-only"],
