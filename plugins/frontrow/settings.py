@@ -36,6 +36,6 @@ class Settings(BaseModel):
     runs_kept: int = Field(200, ge=1, le=100_000, description="Runs kept with their history; older ones are deleted.")
     progress_interval: Duration = Field(0.05, gt=0, description="How often a watched stampede reports.")
     wave_size: int = Field(
-        64, ge=1, description="Buyers let through the gate between two looks at the network: both sides work at once."
+        128, ge=1, description="Buyers let through the gate between two looks at the network: both sides work at once."
     )
     verify_interval: Duration = Field(0.5, gt=0, description="How often an undecided run is looked at again.")
