@@ -18,6 +18,9 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@if command -v npm >/dev/null; then \
+	  { test -x node_modules/.bin/tsc || npm install --silent --no-audit --no-fund; } && node_modules/.bin/tsc -p tsconfig.json; \
+	else echo "NOT RUN: the types of the pages' scripts are not checked, for there is no npm here"; fi
 
 ## setup: build .venv with everything that the other targets need
 setup: $(VENV)/.ready
