@@ -1,15 +1,21 @@
 """The transport under httpx's API, against real sockets."""
 
+import contextlib
 import gzip
+import os
 import socket
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trio
 import trio.testing
 
-from host.http.client import DEFAULT_CLOCKS, PoolLimits, TrioTransport, open_client
+from host.http import client_wire
+from host.http.client import DEFAULT_CLOCKS, Clocks, PoolLimits, TrioTransport, clock_of, open_client
 from host.http.client_connection import Connection
 from tests.host.http.client_peers import OK, Listening, answering, open_sockets, read_request, serving
 
@@ -121,22 +127,68 @@ async def test_slow_reader_slows_the_server_down() -> None:
         assert received == total
 
 
-async def test_reader_that_never_waits_lets_other_tasks_run_and_can_be_cancelled() -> None:
+@contextlib.asynccontextmanager
+async def body_lying_ready(**options: Any) -> AsyncIterator[tuple[httpx.Response, AsyncIterator[bytes]]]:
+    """A response whose body fills the kernel's buffers already: its reader never has to wait."""
+
     async def handler(stream: Listening, number: int) -> None:
         await read_request(stream)
         await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n")
         while True:
             await stream.send_all(bytes(1 << 20))
 
-    turns = 0
-    async with serving(handler) as peer, open_client() as client, client.stream("GET", peer.url) as response:
+    async with serving(handler) as peer, TrioTransport(**options) as transport:
+        response = await transport.handle_async_request(httpx.Request("GET", peer.url))
+        await trio.testing.wait_all_tasks_blocked()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        yield response, aiter(response.stream)
+        await response.aclose()
+        assert transport.statistics().open == 0
+
+
+async def test_reader_that_never_waits_notices_a_cancellation_at_once() -> None:
+    async with body_lying_ready() as (_, parts):
         with trio.CancelScope() as scope:
-            async for _ in response.aiter_raw():
-                turns += 1
-                if turns == 100:
-                    scope.cancel()
+            await anext(parts)
+            scope.cancel()
+            await anext(parts)
         assert scope.cancelled_caught
-        assert turns == 100
+
+
+async def test_reader_that_never_waits_lets_other_tasks_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_wire, "READ_BYTES", 1024)  # many reads out of one buffer
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with body_lying_ready() as (_, parts), trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        for _ in range(33):
+            await anext(parts)
+        assert turns >= 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_reader_that_never_waits_is_ended_by_the_total() -> None:
+    async with body_lying_ready(clocks=Clocks(total_s=0.5)) as (_, parts):
+        await anext(parts)
+        time.sleep(0.5)  # noqa: ASYNC251  # blocks on purpose: data must be there when the time is over
+        with pytest.raises(httpx.ReadTimeout) as caught:
+            await anext(parts)
+        assert clock_of(caught.value) == "total"
+
+
+async def test_response_closed_while_its_reader_takes_a_turn_fails_the_reader() -> None:
+    async with body_lying_ready() as (response, parts), trio.open_nursery() as nursery:
+        with pytest.raises(httpx.ReadError):  # noqa: PT012
+            for number in range(64):
+                if number == 8:
+                    nursery.start_soon(response.aclose)
+                await anext(parts)
 
 
 async def test_response_closed_early_closes_its_connection() -> None:
@@ -457,3 +509,32 @@ async def test_idle_connection_on_which_something_came_is_not_used(parting: byte
         assert (await client.post(peer.url)).status_code == 200
         statistics = transport.statistics()
         assert (peer.connections, statistics.dead_total, statistics.retried_total) == (2, 1, 0)
+
+
+async def test_connection_that_dies_as_it_is_handed_on_is_replaced() -> None:
+    async def handler(stream: Listening, number: int) -> None:
+        await read_request(stream)
+        if number == 0:
+            await queued.wait()
+            sock = stream.inner.socket
+            os.write(sock.fileno(), OK)  # in one go, so that the end is there with the response
+            sock.shutdown(socket.SHUT_WR)
+            await stream.receive_some(1)
+        else:
+            await stream.send_all(OK)
+
+    queued = trio.Event()
+    async with serving(handler) as peer, TrioTransport(limits=PoolLimits(connections_max=1)) as transport:
+        client = httpx.AsyncClient(transport=transport)
+        answers = []
+
+        async def ask() -> None:
+            answers.append((await client.post(peer.url, content=b"x")).content)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(ask)
+                await trio.testing.wait_all_tasks_blocked()
+            queued.set()
+        assert answers == [b"ok", b"ok"]
+        assert peer.connections == 2

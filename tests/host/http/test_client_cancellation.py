@@ -1,6 +1,7 @@
 """Whatever is cancelled, and when: every slot comes back, no socket stays open, and the next request is served."""
 
 import contextlib
+import gc
 import math
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -288,6 +289,18 @@ async def test_response_forgotten_unread_is_closed_by_the_collector_with_a_warni
             del response
         await trio.testing.wait_all_tasks_blocked()
         assert transport.statistics().open == 0
+
+
+def test_response_that_outlives_its_run_does_no_more_than_lose_its_socket() -> None:
+    async def run() -> httpx.Response:
+        async with serving(stops_within_the_body) as peer:
+            return await TrioTransport().handle_async_request(httpx.Request("GET", peer.url))
+
+    response = trio.run(run)
+    gc.collect()
+    with pytest.warns(ResourceWarning, match="unclosed"):  # noqa: PT031
+        del response
+        gc.collect()
 
 
 async def test_aclose_ends_requests_in_every_phase_at_once() -> None:

@@ -60,7 +60,8 @@ async def test_clock_runs_out_in_its_phase(phase: str) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 async def test_total_ends_every_phase_with_that_phase_s_error(phase: str) -> None:
     handler, scheme, _, kind, body = PHASES[phase]
-    async with serving(handler) as peer, TrioTransport(verify=False, clocks=Clocks(total_s=SHORT_S)) as transport:
+    clocks = Clocks(connect_s=60, write_s=60, first_byte_s=60, between_chunks_s=60, total_s=SHORT_S)
+    async with serving(handler) as peer, TrioTransport(verify=False, clocks=clocks) as transport:
         error = await expiring(transport, post(peer.url.replace("http", scheme, 1), content=body))
         assert type(error) is kind
         assert clock_of(error) == "total"

@@ -131,6 +131,28 @@ async def test_slow_server_slows_the_body_down() -> None:
     assert body.given == 512
 
 
+async def test_body_that_is_always_ready_lets_other_tasks_run() -> None:
+    turns = 0
+
+    class Counting(Body):
+        async def __anext__(self) -> bytes:
+            seen.append(turns)
+            return await super().__anext__()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    seen: list[int] = []
+    async with serving(answering(OK)) as peer, open_client() as client, trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await client.post(peer.url, content=Counting(b"x", 100))
+        nursery.cancel_scope.cancel()
+    assert seen[-1] - seen[0] >= 99
+
+
 @pytest.mark.parametrize("hangs_up", [True, False])
 async def test_early_refusal_ends_an_upload_that_waits_for_its_source(hangs_up: bool) -> None:
     async def handler(stream: Listening, number: int) -> None:
