@@ -83,7 +83,7 @@ def main() -> None:
     """Run the comparison and print it."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--requests", type=int, default=1600, help="requests for each measurement")
-    arguments.add_argument("--rounds", type=int, default=3, help="measurements, of which the best counts")
+    arguments.add_argument("--rounds", type=int, default=5, help="measurements, of which the best counts")
     options = arguments.parse_args()
     command = [sys.executable, "-m", "benchmarks.http_peer"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:

@@ -167,9 +167,9 @@ async def test_reader_that_never_waits_lets_other_tasks_run(monkeypatch: pytest.
 
     async with body_lying_ready() as (_, parts), trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        for _ in range(33):
+        for _ in range(160):
             await anext(parts)
-        assert turns >= 2
+        assert turns >= 5
         nursery.cancel_scope.cancel()
 
 
