@@ -219,7 +219,7 @@ class TrioConnection(psycopg.AsyncConnection[Row]):
         except StopIteration as stop:
             await self._waiter.take_turns(cancellable=False)
             return stop.value  # type: ignore[no-any-return]
-        if pgconn.transaction_status != _ACTIVE and self._pipeline is None:
+        if pgconn.transaction_status != _ACTIVE:
             return await self._wait_for_news(gen, want, timeout)
         # Entered after the statement was sent: what it costs passes while the server works.
         with trio.CancelScope(deadline=trio.current_time() + self.response_timeout_s):

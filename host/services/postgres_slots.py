@@ -156,7 +156,7 @@ class ConnectionSlots:
             raise self._closed_error()
         try:
             with trio.CancelScope(deadline=trio.current_time() + self._acquire_timeout_s):
-                connection = await self._checked_idle()
+                connection = await self._checked_idle() if self._idle else None
                 if connection is None and self._size < self._connections_max:
                     self._size += 1
                     connection = await self._open()

@@ -51,14 +51,15 @@ async def in_transaction(connection: TrioConnection[Any], *statements: str) -> N
 
 async def until_running(url: str, query: str) -> None:
     """Return once the server runs a statement that contains `query`."""
-    async with connected(url) as watcher:
-        while not await value(  # noqa: ASYNC110 - the server sends no event for it
-            watcher,
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() "
-            "AND datname = current_database() AND strpos(query, %s) > 0",
-            query,
-        ):
-            await trio.sleep(0.001)
+    with trio.fail_after(30):
+        async with connected(url) as watcher:
+            while not await value(  # noqa: ASYNC110 - the server sends no event for it
+                watcher,
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() "
+                "AND datname = current_database() AND strpos(query, %s) > 0",
+                query,
+            ):
+                await trio.sleep(0.001)
 
 
 async def cancel_while_running(url: str, query: str, act: Callable[[], Any]) -> bool:

@@ -125,6 +125,7 @@ async def test_commit_that_was_sent_is_seen_through(postgres_url: str) -> None:
                     await connection.execute("INSERT INTO t VALUES (1)")
                 left_normally = True
         assert left_normally
+        assert proxy.accepted_total == 1, "no connection to cancel was made"
         assert not connection.is_committing
         assert await value(connection, "SELECT count(*) FROM t") == 1
 

@@ -157,7 +157,8 @@ async def test_a_session_ended_by_an_administrator_had_no_effect(postgres_url: s
         await until_running(postgres_url, "pg_sleep")
         async with connected(postgres_url) as connection:
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'quartet test'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'quartet test' AND datname = current_database()"
             )
 
     async with Postgres(postgres_url, name="test") as postgres, trio.open_nursery() as nursery:

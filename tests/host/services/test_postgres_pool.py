@@ -210,12 +210,10 @@ async def test_never_more_connections_than_allowed(postgres_url: str) -> None:
 
 
 async def test_a_caller_gives_up_waiting_after_acquire_timeout(postgres_url: str) -> None:
-    async with (
-        pool(postgres_url, connections_max=1, acquire_timeout_s=0.05) as postgres,
-        trio.open_nursery() as nursery,
-    ):
+    async with pool(postgres_url, connections_max=1) as postgres, trio.open_nursery() as nursery:
         free = trio.Event()
         await nursery.start(hold, postgres, free)
+        postgres._slots._acquire_timeout_s = 0.05  # Opening the connection may take longer than that.
         with pytest.raises(ServiceUnavailable, match=r"no connection within 0.05 s .* 1 of 1 in use"):
             await postgres.execute("SELECT 1")
         assert postgres.statistics().waiting == 0
@@ -399,6 +397,9 @@ async def test_a_thousand_cancellations_at_random_points_lose_nothing(postgres_u
 
 async def until_no_sessions(watcher: Any) -> None:
     """Return once the pool's sessions have ended on the server."""
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quartet test'"
+    count = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = 'quartet test' AND datname = current_database()
+    """
     while await value(watcher, count):  # noqa: ASYNC110 - the server sends no event for it
         await trio.sleep(0.001)
