@@ -20,7 +20,8 @@ A plugin is a module whose functions, marked `@hookimpl`, have the names of `hos
         return [Mount("/api/hello", router)]
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from host.asgi import ClientDisconnected as ClientDisconnected
 from host.asgi import EventStream as EventStream
@@ -66,8 +67,33 @@ from host.units import Duration as Duration
 from host.units import Size as Size
 
 if TYPE_CHECKING:
-    # For annotations: a plugin gets them from its context, and one that uses neither need not wait for their drivers.
+    from host.http.client import TrioTransport as TrioTransport
+    from host.http.client import open_client as open_client
+    from host.http.client_clocks import Clocks as Clocks
+    from host.http.client_clocks import clock_of as clock_of
+    from host.http.client_pool import PoolLimits as PoolLimits
     from host.services.postgres_pool import Postgres as Postgres
     from host.services.redis import Redis as Redis
+    from host.services.redis_pubsub import Missed as Missed
+    from host.services.redis_pubsub import PubSubMessage as PubSubMessage
 
 API_VERSION = "1.0"
+
+# Imported when first asked for: a plugin that uses none of them need not wait for their drivers.
+_LATE = {
+    "Clocks": "host.http.client_clocks",
+    "PoolLimits": "host.http.client_pool",
+    "Postgres": "host.services.postgres_pool",
+    "PubSubMessage": "host.services.redis_pubsub",
+    "Missed": "host.services.redis_pubsub",
+    "Redis": "host.services.redis",
+    "TrioTransport": "host.http.client",
+    "clock_of": "host.http.client_clocks",
+    "open_client": "host.http.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"host.api has no {name!r}")
+    return getattr(import_module(_LATE[name]), name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import httpx
     import structlog
 
+    from host.http.client import TrioTransport
     from host.services.postgres_pool import Postgres
     from host.services.redis import Redis
 
@@ -25,6 +26,7 @@ class Lent:
     postgres: "Postgres | None" = None
     redis: "Redis | None" = None
     http: "httpx.AsyncClient | None" = None
+    http_transport: "TrioTransport | None" = None
 
 
 @dataclass(slots=True)

@@ -79,13 +79,13 @@ class HouseCollector(Collector):
 
     def _services(self) -> Iterable[Metric]:
         """The statistics of the pools and connections that plugins were lent."""
-        for service in ("postgres", "redis"):
+        for service, prefix in (("postgres", "postgres"), ("redis", "redis"), ("http_transport", "http_client")):
             samples: dict[tuple[str, ...], Any] = {}
             for unit in self._site.supervisor.units.values():
                 lent = getattr(unit.run.lent, service) if unit.run else None
                 if lent is not None:
                     samples[(unit.name,)] = lent.statistics()
-            yield from _families(f"quartet_{service}", samples, ("plugin",))
+            yield from _families(f"quartet_{prefix}", samples, ("plugin",))
 
 
 def _families(prefix: str, samples: Mapping[tuple[str, ...], Any], labels: tuple[str, ...]) -> Iterable[Metric]:

@@ -7,12 +7,18 @@ from another.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from host.context import Lent
 from host.plugin_run import RunSettings
 from host.plugins import LoadedPlugin
+
+if TYPE_CHECKING:
+    from host.http.client import TrioTransport
+
+EXPIRY_INTERVAL_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,11 @@ class Lender:
         # Imports stand where they are needed, so that a host whose plugins use none of it starts without their weight.
         async with trio.open_nursery() as nursery:
             if "http" in services:
-                from host.http.client import open_client
+                from host.http.client import open_client, transport_of
 
                 lent.http = open_client()
+                lent.http_transport = transport_of(lent.http)
+                nursery.start_soon(_close_expired, lent.http_transport)
             if "postgres" in services:
                 from host.services.postgres_pool import Postgres
 
@@ -64,3 +72,10 @@ class Lender:
                     if lent.postgres is not None:
                         await lent.postgres.aclose()
                 nursery.cancel_scope.cancel("the plugin gives its services back")
+
+
+async def _close_expired(transport: "TrioTransport") -> None:
+    """Close what has been idle for too long, also in a plugin that has stopped calling."""
+    while True:
+        await trio.sleep(EXPIRY_INTERVAL_S)
+        transport.close_expired()

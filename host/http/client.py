@@ -183,6 +183,13 @@ class TrioTransport(httpx.AsyncBaseTransport):
         await connection.open(self._connector, timer)
 
 
+def transport_of(client: httpx.AsyncClient) -> "TrioTransport":
+    """The transport under a client from `open_client`, for its statistics. httpx itself has no name for it."""
+    transport = client._transport
+    assert isinstance(transport, TrioTransport), "not a client from open_client"
+    return transport
+
+
 def open_client(
     *,
     limits: PoolLimits | None = None,

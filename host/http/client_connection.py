@@ -167,7 +167,7 @@ class Connection:
                 raise self._failure()
             await self._receive_more(timer)
             if parser.complete:
-                data = parser.take()
+                data = parser.take()  # type: ignore[unreachable]  # mypy cannot see that receiving feeds the parser
                 self.finish()
                 return data
         return parser.take()

@@ -55,12 +55,13 @@ class Pooled(Protocol):
 
 
 C = TypeVar("C", bound=Pooled)
+C_co = TypeVar("C_co", bound=Pooled, covariant=True)
 
 
-class ConnectionFactory(Protocol[C]):
+class ConnectionFactory(Protocol[C_co]):
     """Makes a connection that is not yet open; must not block."""
 
-    def __call__(self, origin: Origin) -> C: ...
+    def __call__(self, origin: Origin) -> C_co: ...
 
 
 class _Waiter(Generic[C]):

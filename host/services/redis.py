@@ -28,10 +28,10 @@ from host.services.redis_connection import Connection, backoff_s, open_connectio
 from host.services.redis_dedicated import Dedicated
 from host.services.redis_lane import Lane
 from host.services.redis_pipeline import Pipeline
-from host.services.redis_pubsub import Message, Missed, PubSub
+from host.services.redis_pubsub import Missed, PubSub, PubSubMessage
 from host.services.redis_url import parse_redis_url
 
-__all__ = ["Dedicated", "Message", "Missed", "Pipeline", "PubSub", "Redis", "RedisStatistics", "Script"]
+__all__ = ["Dedicated", "Missed", "Pipeline", "PubSub", "PubSubMessage", "Redis", "RedisStatistics", "Script"]
 
 RedisState = Literal["idle", "connecting", "ready", "down", "closed"]
 # A connection that lived this long was a good one: the next loss starts again with the shortest delay.

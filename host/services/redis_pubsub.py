@@ -33,7 +33,7 @@ _Name = tuple[_Kind, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class PubSubMessage:
     """One published message. `pattern` is the pattern that let it in, None for a channel subscribed by name."""
 
     channel: str
@@ -68,7 +68,7 @@ class PubSubStatistics:
 
 
 class PubSub:
-    """A subscriber: `subscribe`, then `async for item in pubsub`, each a `Message` or a `Missed`. For one reader.
+    """A subscriber: `subscribe`, then `async for item in pubsub`, each a `PubSubMessage` or a `Missed`. For one reader.
 
     The queue between Redis and the reader holds `queue_items` and `queue_bytes`. When it is full the oldest
     messages are dropped, and a `Missed` with their number stands in their place: Redis itself is never held up,
@@ -91,7 +91,7 @@ class PubSub:
         self._ping_interval_s = ping_interval_s
         self._queue_items = queue_items
         self._queue_bytes = queue_bytes
-        self._queue: deque[Message | Missed] = deque()
+        self._queue: deque[PubSubMessage | Missed] = deque()
         self._queued_bytes = self._queued_peak = 0
         # What has made room at the front of the queue: how many messages, and whether a `Missed` was among them.
         self._overflown = 0
@@ -135,7 +135,7 @@ class PubSub:
         self._wanted -= _names("PSUBSCRIBE", patterns)
         self._wake_sender.set()
 
-    async def receive(self) -> Message | Missed:
+    async def receive(self) -> PubSubMessage | Missed:
         """Wait for the next item. Cancelled, it takes none.
 
         Raises:
@@ -154,10 +154,10 @@ class PubSub:
         self._queued_bytes -= _bytes_of(item)
         return item
 
-    def __aiter__(self) -> AsyncIterator[Message | Missed]:
+    def __aiter__(self) -> AsyncIterator[PubSubMessage | Missed]:
         return self
 
-    async def __anext__(self) -> Message | Missed:
+    async def __anext__(self) -> PubSubMessage | Missed:
         return await self.receive()
 
     def statistics(self) -> PubSubStatistics:
@@ -279,10 +279,10 @@ class PubSub:
         kind = reply[0]
         if kind == b"message":
             if ("SUBSCRIBE", reply[1]) in self._wanted:
-                self._put(Message(_text(reply[1]), reply[2]))
+                self._put(PubSubMessage(_text(reply[1]), reply[2]))
         elif kind == b"pmessage":
             if ("PSUBSCRIBE", reply[1]) in self._wanted:
-                self._put(Message(_text(reply[2]), reply[3], _text(reply[1])))
+                self._put(PubSubMessage(_text(reply[2]), reply[3], _text(reply[1])))
         elif kind in _CONFIRMS:
             self._confirm(*_CONFIRMS[kind], reply[1])
 
@@ -297,14 +297,14 @@ class PubSub:
             self._put(Missed("reconnected"))
         self._settled.unpark_all()
 
-    def _put(self, item: Message | Missed) -> None:
-        self._messages += isinstance(item, Message)
+    def _put(self, item: PubSubMessage | Missed) -> None:
+        self._messages += isinstance(item, PubSubMessage)
         self._queue.append(item)
         self._queued_bytes += _bytes_of(item)
         while len(self._queue) > self._queue_items or self._queued_bytes > self._queue_bytes:
             dropped = self._queue.popleft()
             self._queued_bytes -= _bytes_of(dropped)
-            if isinstance(dropped, Message):
+            if isinstance(dropped, PubSubMessage):
                 self._overflown += 1
                 self._dropped += 1
             else:
@@ -321,5 +321,5 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _bytes_of(item: Message | Missed) -> int:
-    return len(item.data) + len(item.channel) if isinstance(item, Message) else 0
+def _bytes_of(item: PubSubMessage | Missed) -> int:
+    return len(item.data) + len(item.channel) if isinstance(item, PubSubMessage) else 0

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from host.errors import ServiceUnavailable
-from host.services.redis import Message, Missed, Redis
+from host.services.redis import Missed, PubSubMessage, Redis
 from host.services.redis_connection import open_connection
 from host.services.redis_pubsub import PubSub
 from host.services.redis_url import parse_redis_url
@@ -36,7 +36,11 @@ async def test_messages_arrive_in_order_by_channel_and_by_pattern(server):
         assert await redis.publish("news", b"\xff\x00") == 2
         assert await redis.publish("é", 1) == 1
         got = [await pubsub.receive() for _ in range(3)]
-        assert got == [Message("news", b"\xff\x00"), Message("news", b"\xff\x00", "n*"), Message("é", b"1")]
+        assert got == [
+            PubSubMessage("news", b"\xff\x00"),
+            PubSubMessage("news", b"\xff\x00", "n*"),
+            PubSubMessage("é", b"1"),
+        ]
 
         async with trio.open_nursery() as nursery:
             for number in range(500):
@@ -60,7 +64,7 @@ async def test_unsubscribed_channel_is_silent_and_may_be_taken_up_again(server):
             await redis.publish("a", "lost")
             await pubsub.subscribe("a")
             assert await redis.publish("a", "kept") == 1
-            assert await pubsub.receive() == Message("a", b"kept")
+            assert await pubsub.receive() == PubSubMessage("a", b"kept")
         pubsub.unsubscribe("a", "b")
         await until_subscribers(redis, "a", 0)
         assert pubsub.statistics().subscriptions == 0
@@ -103,7 +107,7 @@ async def test_connection_lost_before_the_confirmation_is_no_loss(server):
         await pubsub.subscribe("a", "b")
         assert not fates
         assert await redis.publish("a", "x") == 1
-        assert await pubsub.receive() == Message("a", b"x")
+        assert await pubsub.receive() == PubSubMessage("a", b"x")
 
 
 async def until_subscribers(redis, channel, count):
@@ -133,10 +137,10 @@ async def test_lost_connection_is_replaced_and_the_reader_is_told_in_its_place(s
 
         got = [await pubsub.receive() for _ in range(4)]
         assert got == [
-            Message("a", b"before"),
+            PubSubMessage("a", b"before"),
             Missed("reconnected"),
-            Message("a", b"after"),
-            Message("p", b"too", "p*"),
+            PubSubMessage("a", b"after"),
+            PubSubMessage("p", b"too", "p*"),
         ]
         assert pubsub.statistics().reconnections == 1
 
@@ -150,7 +154,7 @@ async def test_server_that_restarts_is_subscribed_to_anew(server):
         assert await pubsub.receive() == Missed("reconnected")
         await until(lambda: redis.statistics().state == "ready")
         assert await redis.publish("a", "x") == 1
-        assert await pubsub.receive() == Message("a", b"x")
+        assert await pubsub.receive() == PubSubMessage("a", b"x")
 
 
 async def test_subscription_wished_for_while_the_server_is_down_is_made_later_and_told(server):
@@ -173,7 +177,7 @@ async def test_first_connection_is_no_gap_for_those_who_wait_for_it(server):
             server.start()
         await until(lambda: redis.statistics().state == "ready")
         await redis.publish("a", "x")
-        assert await pubsub.receive() == Message("a", b"x")
+        assert await pubsub.receive() == PubSubMessage("a", b"x")
 
 
 async def test_slow_reader_loses_the_oldest_and_is_told_how_many(server):
@@ -184,7 +188,7 @@ async def test_slow_reader_loses_the_oldest_and_is_told_how_many(server):
         await until(lambda: pubsub.statistics().messages == 10)
         assert pubsub.statistics().queued_peak == 3
         got = [await pubsub.receive() for _ in range(4)]
-        assert got == [Missed("overflow", 7), *(Message("a", b"%d" % number) for number in (7, 8, 9))]
+        assert got == [Missed("overflow", 7), *(PubSubMessage("a", b"%d" % number) for number in (7, 8, 9))]
         assert pubsub.statistics().dropped == 7
 
 
@@ -196,19 +200,19 @@ async def test_queue_is_bounded_in_bytes(server):
         await redis.publish("a", b"x" * 3000)
         await redis.publish("a", "end")
         await until(lambda: pubsub.statistics().messages == 6)
-        assert [await pubsub.receive(), await pubsub.receive()] == [Missed("overflow", 5), Message("a", b"end")]
+        assert [await pubsub.receive(), await pubsub.receive()] == [Missed("overflow", 5), PubSubMessage("a", b"end")]
         assert pubsub.statistics().queued_bytes == 0
 
 
 def test_gap_that_overflows_is_still_told():
     pubsub = PubSub(None, timeout_s=1, queue_items=2, queue_bytes=1000)
-    for item in (Missed("reconnected"), Message("a", b"1"), Message("a", b"2")):
+    for item in (Missed("reconnected"), PubSubMessage("a", b"1"), PubSubMessage("a", b"2")):
         pubsub._put(item)
 
     async def main():
         return [await pubsub.receive() for _ in range(3)]
 
-    assert trio.run(main) == [Missed("overflow", None), Message("a", b"1"), Message("a", b"2")]
+    assert trio.run(main) == [Missed("overflow", None), PubSubMessage("a", b"1"), PubSubMessage("a", b"2")]
 
 
 async def test_cancelled_reader_takes_no_message(server):
