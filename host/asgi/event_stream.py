@@ -139,7 +139,9 @@ class EventStream:
     async def _watch_client(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._end("client")
+        # An answer that is complete reads as a disconnect too; the farewell is not to be cut by its own end.
+        if not self.ended_by:
+            self._end("client")
 
     async def _keep_alive(self) -> None:
         while not self._draining.is_set():
@@ -153,6 +155,7 @@ class EventStream:
         async with self._turn:
             if self.ended_by:
                 return
+            self.ended_by = "drain"
             await self._send({"type": "http.response.body", "body": farewell})
             self._end("drain")
 

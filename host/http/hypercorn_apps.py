@@ -5,6 +5,7 @@ own queue.
 """
 
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class Apps:
         # `SingleTask` of hypercorn reaches for it by this name.
         self._nursery = nursery
         self._connection = connection
+        self._shields: set[trio.CancelScope] = set()
         self._ended = trio.Event()
         self.running = 0
         self.has_websocket = False
@@ -59,6 +61,8 @@ class Apps:
     def cancel(self, reason: str) -> None:
         """Cancel everything that runs for this connection."""
         self._nursery.cancel_scope.cancel(reason=reason)
+        for shield in self._shields:
+            shield.cancel(reason=reason)
 
     async def wait_ended(self) -> None:
         """Wait until no app runs."""
@@ -67,7 +71,7 @@ class Apps:
 
     async def _run_app(self, app: ASGIApp, scope: Scope, inbox: "_Inbox", send: AppSend) -> None:
         connection = self._connection
-        guarded_send = self._bounded_send(send) if scope["http_version"] == "2" else self._plain_send(send)
+        guarded_send = self._guarded(send, is_http2=scope["http_version"] == "2")
         try:
             await app(scope, inbox.receive, guarded_send)
         except* AnswerAborted:
@@ -92,34 +96,33 @@ class Apps:
             log.debug("an answer could not be ended", error=repr(error))
             self._connection.end()
 
-    def _plain_send(self, send: AppSend) -> AppSend:
-        connection = self._connection
+    def _guarded(self, send: AppSend, *, is_http2: bool) -> AppSend:
+        """What an app is given as `send`.
 
-        async def plain_send(message: Message) -> None:
+        Shielded: hypercorn's protocols do several steps for one message, and a cancellation between two of them (an app
+        with a deadline of its own) would leave a connection that neither ends nor goes on. It is bounded all the same:
+        every write has its deadline, and HTTP/2, whose flow control can stall one stream while the connection
+        moves, gets one here, renewed for each part.
+        """
+        connection = self._connection
+        stall_s = connection.shared.limits.write_stall_s if is_http2 else math.inf
+
+        async def guarded_send(message: Message) -> None:
             if connection.is_broken or _is_closed_websocket(send):
                 await trio.lowlevel.checkpoint()
                 return
-            await send(message)
-
-        return plain_send
-
-    def _bounded_send(self, send: AppSend) -> AppSend:
-        """HTTP/2 has its own flow control above the socket's: a stream may stall while the connection moves."""
-        connection = self._connection
-        write_stall_s = connection.shared.limits.write_stall_s
-
-        async def bounded_send(message: Message) -> None:
-            if connection.is_broken or _is_closed_websocket(send):
-                await trio.lowlevel.checkpoint()
-                return
-            for part in _parts(message):
-                with trio.move_on_after(write_stall_s) as scope:
-                    await send(part)
-                if scope.cancelled_caught:
+            for part in _parts(message) if is_http2 else (message,):
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + stall_s) as shield:
+                    self._shields.add(shield)
+                    try:
+                        await send(part)
+                    finally:
+                        self._shields.discard(shield)
+                if shield.cancelled_caught and trio.current_time() >= shield.deadline:
                     connection.shared.counts.stalled += 1
                     raise AnswerAborted("the client stopped reading this stream")
 
-        return bounded_send
+        return guarded_send
 
 
 class _Inbox:
@@ -128,12 +131,14 @@ class _Inbox:
     def __init__(self, messages_max: int, kind: str) -> None:
         self._put, self._receive = trio.open_memory_channel[Message](messages_max)
         self._disconnect: Message = {"type": f"{kind}.disconnect"}
+        self._is_disconnected = False
 
     async def put(self, message: Message) -> None:
         """Hand a message on. After the app's end, or a disconnect, nobody wants it any more."""
         if message["type"] == self._disconnect["type"]:
             # It may be the app's own task that ends its answer: were it to wait for room, it would wait for itself.
-            self._disconnect = message
+            if not self._is_disconnected:
+                self._is_disconnected, self._disconnect = True, message
             self._put.close()
             return
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):

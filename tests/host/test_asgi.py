@@ -37,6 +37,7 @@ class Peer:
         self.sent = trio.Condition()
         self._chunks = list(chunks) or [b""]
         self._leaves_early = leaves_early
+        self._is_sending = False
 
     async def receive(self) -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
@@ -48,7 +49,10 @@ class Peer:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
+        assert not self._is_sending, "an app may not send from two tasks at once"
+        self._is_sending = True
         await trio.lowlevel.checkpoint()
+        self._is_sending = False
         self.messages.append(dict(message))
         async with self.sent:
             self.sent.notify_all()
