@@ -42,31 +42,31 @@ STABLE_S = 5.0
 class RedisStatistics:
     """What a `Redis` has done and is doing. Counts are since it was made, over all its connections.
 
-    `window_full` counts the writes that had to leave calls queued because `in_flight_max` were awaiting their
-    replies. `replies_discarded` came for callers that had been cancelled. `connections_lent` are those of
+    `window_full_total` counts the writes that had to leave calls queued because `in_flight_max` were awaiting their
+    replies. `replies_discarded_total` came for callers that had been cancelled. `connections_lent` are those of
     `dedicated` and `pubsub`.
     """
 
     state: RedisState
     reason: str
     server_version: str
-    connections_opened: int
-    connections_lost: int
-    connect_failures: int
+    connections_opened_total: int
+    connections_lost_total: int
+    connect_failures_total: int
     connections_lent: int
     connections_lent_max: int
-    calls_sent: int
-    calls_unavailable: int
-    calls_unknown: int
-    timeouts: int
-    replies_discarded: int
+    calls_sent_total: int
+    calls_unavailable_total: int
+    calls_unknown_total: int
+    timeouts_total: int
+    replies_discarded_total: int
     in_flight: int
     in_flight_max: int
     in_flight_peak: int
     queued: int
-    window_full: int
-    bytes_sent: int
-    bytes_received: int
+    window_full_total: int
+    bytes_sent_total: int
+    bytes_received_total: int
 
 
 class _Totals:
@@ -223,23 +223,23 @@ class Redis(Commands):
             state=self._state,
             reason=self._reason,
             server_version=self._server_version,
-            connections_opened=now.opened,
-            connections_lost=now.lost,
-            connect_failures=now.failures,
+            connections_opened_total=now.opened,
+            connections_lost_total=now.lost,
+            connect_failures_total=now.failures,
             connections_lent=self._lent.borrowed_tokens,
             connections_lent_max=int(self._lent.total_tokens),
-            calls_sent=now.sent,
-            calls_unavailable=now.unavailable,
-            calls_unknown=now.unknown,
-            timeouts=now.timeouts,
-            replies_discarded=now.discarded,
+            calls_sent_total=now.sent,
+            calls_unavailable_total=now.unavailable,
+            calls_unknown_total=now.unknown,
+            timeouts_total=now.timeouts,
+            replies_discarded_total=now.discarded,
             in_flight=len(calls.awaiting) if calls else 0,
             in_flight_max=self._in_flight_max,
             in_flight_peak=now.peak,
             queued=len(calls.queued) if calls else 0,
-            window_full=now.window_full,
-            bytes_sent=now.bytes_sent,
-            bytes_received=now.bytes_received,
+            window_full_total=now.window_full,
+            bytes_sent_total=now.bytes_sent,
+            bytes_received_total=now.bytes_received,
         )
 
     async def _execute_packed(self, data: bytes, due: int) -> list[Any]:
