@@ -56,6 +56,7 @@ from host.descriptors import Receive as Receive
 from host.descriptors import Scope as Scope
 from host.descriptors import Send as Send
 from host.descriptors import Task as Task
+from host.descriptors import WebSocketPolicy as WebSocketPolicy
 from host.errors import HostError as HostError
 from host.errors import HttpProblem as HttpProblem
 from host.errors import OutcomeUnknown as OutcomeUnknown

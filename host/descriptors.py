@@ -65,6 +65,28 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSocketPolicy:
+    """What a mount's WebSockets do when a client takes less than is sent to it, and whether they compress.
+
+    More than `high_water_bytes` waiting to be sent (None: the host's `websocket_queue_bytes_max`) is "full":
+
+    - "wait": `send` waits until half of it is gone, `send_nowait` raises `trio.WouldBlock`;
+    - "drop_oldest": the oldest waiting frames whose kind is in `droppable` are dropped, down to half; when that is not
+      enough, the socket is closed;
+    - "close": the socket is closed with `close_code` (1013, "try again later").
+
+    `deflate` agrees on permessage-deflate (RFC 7692) with clients that offer it. It costs some 20 KiB and a good part
+    of the speed for each socket; frames built once for many are sent uncompressed all the same.
+    """
+
+    when_full: Literal["wait", "drop_oldest", "close"] = "wait"
+    high_water_bytes: int | None = None
+    droppable: frozenset[str] = frozenset()
+    close_code: int = 1013
+    deflate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """An ASGI app under a path prefix. The longest prefix wins; two plugins may not claim the same one.
 
@@ -72,6 +94,7 @@ class Mount:
     503 in its stead. `body_bytes_max` and `request_timeout_s` narrow the host's own limits, None keeps them.
     `content_types` are those accepted on requests that change state (any other is answered 415).
     `cross_origin` lets browsers of other sites in, for APIs whose callers carry their own credentials in a header.
+    `websocket` says how its WebSockets treat slow clients.
     """
 
     path: str
@@ -81,6 +104,7 @@ class Mount:
     body_bytes_max: int | None = None
     request_timeout_s: float | None = None
     cross_origin: bool = False
+    websocket: WebSocketPolicy = field(default_factory=WebSocketPolicy)
 
 
 PageContext = Callable[[Mapping[str, str]], Awaitable[Mapping[str, Any]]]

@@ -115,7 +115,10 @@ class LimitsSettings(Section):
     backlog_connections: Items = _LIMITS.backlog_connections
     receive_queue_messages: Items = _LIMITS.receive_queue_messages
     websocket_message_bytes_max: Bytes = _LIMITS.websocket_message_bytes_max
+    websocket_queue_bytes_max: Bytes = _LIMITS.websocket_queue_bytes_max
     websocket_ping_s: OptionalSeconds = _LIMITS.websocket_ping_s
+    websocket_pong_s: Seconds = _LIMITS.websocket_pong_s
+    websocket_close_s: Seconds = _LIMITS.websocket_close_s
 
     def to_limits(self) -> Limits:
         """The same as the record that engines and the dispatcher take."""

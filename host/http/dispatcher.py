@@ -226,6 +226,8 @@ class Dispatcher:
                 raise HttpProblem(404, f"there is nothing at {scope['path']}")
             owner = entry.owner
             scope["quartet.owner"] = owner.name
+            # For the engine, once the app accepts, and for `host.api.WebSocket`.
+            scope["quartet.websocket"] = entry.websocket
             security.check_origin(
                 self._policy, headers.get(b"origin"), headers.get(b"host"), cross_origin=entry.cross_origin
             )
@@ -343,7 +345,9 @@ class _Exchange:
             self.has_begun = True
             if self.limit is not None:
                 self.limit.deadline = math.inf
-        elif kind == "http.response.body" and not message.get("more_body", False):
+        elif kind == "http.response.pathsend" or (
+            kind == "http.response.body" and not message.get("more_body", False)
+        ):
             self.is_complete = True
         await self.engine_send(message)
 

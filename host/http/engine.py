@@ -25,6 +25,7 @@ from host.http.limits import Limits
 # Engines are imported when chosen, so that the other one's dependencies are never loaded.
 ENGINES = {
     "hypercorn": "host.http.hypercorn_engine:HypercornEngine",
+    "native": "host.http.lane.engine:NativeEngine",
 }
 
 

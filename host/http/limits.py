@@ -30,7 +30,11 @@ class Limits:
     - `backlog_connections`: connections that the kernel holds until they are accepted.
     - `receive_queue_messages`: parts of a body, or WebSocket messages, waiting for an app; then the peer waits.
     - `websocket_message_bytes_max`: one WebSocket message; beyond closes with 1009.
+    - `websocket_queue_bytes_max`: what waits to be sent to one WebSocket, unless its mount says otherwise; what
+      happens beyond is the mount's policy.
     - `websocket_ping_s`: how often a WebSocket is pinged; None is never.
+    - `websocket_pong_s`: how long a WebSocket's peer may stay silent after a ping before it is cut off.
+    - `websocket_close_s`: how long a WebSocket waits for its peer's consent to a close.
     """
 
     header_bytes_max: int = 32 * KIB
@@ -48,7 +52,10 @@ class Limits:
     backlog_connections: int = 1024
     receive_queue_messages: int = 16
     websocket_message_bytes_max: int = 1 * MIB
+    websocket_queue_bytes_max: int = 1 * MIB
     websocket_ping_s: float | None = 20.0
+    websocket_pong_s: float = 20.0
+    websocket_close_s: float = 2.0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

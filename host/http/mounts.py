@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
-from host.descriptors import ASGIApp, Mount, Page
+from host.descriptors import ASGIApp, Mount, Page, WebSocketPolicy
 from host.errors import HostError, HttpProblem
 from host.http.limits import Limits
 from host.http.pages import Pages
@@ -117,6 +117,7 @@ class Entry:
     request_s: float
     content_types: frozenset[bytes] = frozenset({b"application/json"})
     cross_origin: bool = False
+    websocket: WebSocketPolicy = field(default_factory=WebSocketPolicy)
 
 
 class MountTable:
@@ -182,6 +183,7 @@ class MountTable:
             request_s=self._limits.request_s if mount.request_timeout_s is None else mount.request_timeout_s,
             content_types=frozenset(kind.lower().encode() for kind in mount.content_types),
             cross_origin=mount.cross_origin,
+            websocket=mount.websocket,
         )
 
     def _page_entries(self, owner: Owner, pages: Sequence[Page]) -> list[Entry]:

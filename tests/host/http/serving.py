@@ -14,7 +14,7 @@ from host.http.engine import TLS, Engine, EngineStatistics, bind, engine_named
 from host.http.limits import Limits
 
 # Every engine passes the same tests.
-ENGINES = ["hypercorn"]
+ENGINES = ["hypercorn", "native"]
 every_engine = pytest.mark.parametrize("engine_name", ENGINES)
 
 GET = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -395,10 +395,12 @@ async def test_an_early_answer_to_a_long_upload_arrives_and_frees_the_connection
     async with serving(app, limits, engine_name=engine_name) as server, await server.connect() as peer:
         await peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(BIG))
         await began.wait()
-        # More than the app's queue takes: whoever hands it on is waiting when the answer comes.
-        await peer.send(bytes(256 * 1024))
-        finish.set()
-        await peer.until(b"too large")
+        async with trio.open_nursery() as nursery:
+            # More than the app's queue or the kernel takes: somebody is waiting when the answer comes.
+            nursery.start_soon(peer.send, bytes(512 * 1024))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            finish.set()
+            await peer.until(b"too large")
         # A reset would come with the next bytes; it could destroy an answer that is still on its way.
         for _ in range(4):
             await peer.send(bytes(64 * 1024))

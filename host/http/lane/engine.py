@@ -1,0 +1,144 @@
+"""The native engine: accepts, guards, watches the clocks, drains, counts."""
+
+import errno
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+import trio
+
+from host.descriptors import ASGIApp
+from host.http.engine import TLS, EngineStatistics, limit_stalls
+from host.http.lane.http1 import Connection
+from host.http.lane.shared import Address, Counts, Shared, address, peer_of
+from host.http.lane.watch import Leavers, run_clocks
+from host.http.limits import KIB, ConnectionGate, Limits
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
+
+# Accepted in one go before others have their turn.
+_ACCEPTS_PER_TURN = 64
+# The process has no room for another socket: accepting again at once would only spin (as in `trio.serve_listeners`).
+_FULL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_FULL_PAUSE_S = 0.1
+
+_FULL_BODY = b'{"type":"about:blank","title":"Too many connections","status":503}'
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"retry-after: 1\r\nconnection: close\r\n\r\n%b"
+) % (len(_FULL_BODY), _FULL_BODY)
+
+
+class NativeEngine:
+    """See `host.http.engine.Engine`. Speaks no TLS: `engine_named` hands that to hypercorn."""
+
+    def __init__(self, *, tls: TLS | None = None) -> None:
+        assert tls is None, "TLS goes through hypercorn"
+        self._gate: ConnectionGate | None = None
+        self._counts = Counts()
+
+    async def serve(
+        self,
+        app: ASGIApp,
+        sockets: Sequence[socket.socket],
+        limits: Limits,
+        *,
+        drain: trio.Event,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Engine.serve`."""
+        shared = Shared(app, limits)
+        self._counts = shared.counts
+        self._gate = ConnectionGate(limits)
+        limit_stalls(sockets, limits.write_stall_s)
+        leavers = Leavers(shared)
+        async with trio.open_nursery() as house:
+            house.start_soon(run_clocks, shared)
+            house.start_soon(leavers.run)
+            house.start_soon(shared.run_flusher)
+            async with trio.open_nursery() as connections:
+                async with trio.open_nursery() as acceptors:
+                    for sock in sockets:
+                        acceptors.start_soon(self._accept, sock, shared, leavers, connections)
+                    task_status.started()
+                    await drain.wait()
+                    acceptors.cancel_scope.cancel(reason="draining")
+                shared.is_draining = True
+                house.start_soon(_cut_after_grace, shared)
+                for connection in list(shared.connections.values()):
+                    connection.tell_restart()
+            house.cancel_scope.cancel(reason="drained")
+
+    def statistics(self) -> EngineStatistics:
+        """See `Engine.statistics`."""
+        gate, counts = self._gate, self._counts
+        return EngineStatistics(
+            open_connections=gate.open_connections if gate is not None else 0,
+            accepted_connections=counts.accepted,
+            refused_connections=gate.refused_connections if gate is not None else 0,
+            stalled_connections=counts.stalled,
+            crashed_connections=counts.crashed,
+            cut_connections=counts.cut,
+        )
+
+    async def _accept(
+        self, listener: socket.socket, shared: Shared, leavers: Leavers, connections: trio.Nursery
+    ) -> None:
+        """Take connections in until cancelled; closes the listener."""
+        server = address(listener.getsockname())
+        with listener:
+            while True:
+                await trio.lowlevel.wait_readable(listener)
+                for _ in range(_ACCEPTS_PER_TURN):
+                    try:
+                        sock, _ = listener.accept()
+                    except BlockingIOError:
+                        break
+                    except OSError as error:
+                        if error.errno in _FULL_ERRNOS:
+                            log.error("no connection can be accepted now", reason=str(error))
+                            await trio.sleep(_FULL_PAUSE_S)
+                        # Else the client has left again before it was its turn.
+                        break
+                    sock.setblocking(False)
+                    self._take_in(sock, server, shared, leavers, connections)
+
+    def _take_in(
+        self, sock: socket.socket, server: Address, shared: Shared, leavers: Leavers, connections: trio.Nursery
+    ) -> None:
+        assert self._gate is not None
+        try:
+            client = peer_of(sock)
+        except OSError:
+            sock.close()
+            return
+        peer = client[0] if client is not None else ""
+        if not self._gate.enter(peer):
+            _refuse(sock)
+            return
+        shared.counts.accepted += 1
+        leavers.add(sock)
+        connections.start_soon(self._guard, Connection(shared, sock, client, server), peer)
+
+    async def _guard(self, connection: Connection, peer: str) -> None:
+        assert self._gate is not None
+        try:
+            await connection.run()
+        finally:
+            self._gate.leave(peer)
+
+
+async def _cut_after_grace(shared: Shared) -> None:
+    await trio.sleep(shared.limits.grace_s)
+    shared.counts.cut += len(shared.connections)
+    for connection in list(shared.connections.values()):
+        connection.cut("the grace period is over")
+
+
+def _refuse(sock: socket.socket) -> None:
+    """Answer 503 if the kernel takes it at once, and close: whoever is one too many gets no task that waits."""
+    with sock, suppress(OSError):
+        sock.send(_FULL)
+        # Unread bytes would make the close a reset, which could destroy the answer.
+        sock.recv(64 * KIB)
