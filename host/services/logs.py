@@ -37,7 +37,9 @@ def configure_logging(format: LogFormat = "auto", level: LogLevel = "info", *, s
         plain = structlog.dev.plain_traceback
         renderer = [structlog.dev.ConsoleRenderer(colors=wants_colour(out), exception_formatter=plain)]
     else:
-        renderer = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+        # Without the locals, which hold tokens and bodies.
+        traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        renderer = [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer(default=str)]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
