@@ -83,7 +83,8 @@ class Application:
         self.options = options or Options()
         self.urls: list[str] = []
         self.endpoints: dict[str, Endpoint] = {}
-        self._drain = trio.Event()
+        self._stop = trio.Event()
+        self._draining = trio.Event()
         self._abort = trio.CancelScope()
         self._failure = ""
         self.site: Site
@@ -92,7 +93,7 @@ class Application:
 
     def stop(self) -> None:
         """Drain, stop everything in order, and let `run` return."""
-        self._drain.set()
+        self._stop.set()
 
     async def run(self, *, task_status: trio.TaskStatus["Application"] = trio.TASK_STATUS_IGNORED) -> int:
         """Run until drained and return the exit code; `started()` once every plugin is up, backing off or given up.
@@ -139,16 +140,16 @@ class Application:
             async with trio.open_nursery() as plugins:
                 engine = self._build(plugins, services, sockets)
                 async with trio.open_nursery() as serving:
-                    serve = partial(engine.serve, self.dispatcher, sockets, limits, drain=self._drain)
+                    serve = partial(engine.serve, self.dispatcher, sockets, limits, drain=self._draining)
                     await serving.start(serve)
                     self._admit(inventory)
                     services.start_soon(self._watch_failures)
                     await self._settle()
                     _spare_the_collector()
-                    if not self._drain.is_set():
+                    if not self._stop.is_set():
                         self._announce(trio.current_time() - began_s)
                     task_status.started(self)
-                    await self._drain.wait()
+                    await self._stop.wait()
                     self._begin_draining()
                 await self.supervisor.stop()
                 plugins.cancel_scope.cancel("the host has stopped")
@@ -176,7 +177,7 @@ class Application:
         )
         self.supervisor = Supervisor(house, plugins)
         self.site = Site(version(HOST_DISTRIBUTION), self.supervisor)
-        routes = system_routes(self.site, metrics, self._drain, WEB)
+        routes = system_routes(self.site, metrics, self._draining, WEB)
         self.dispatcher.mount("host", routes)
         engine = engine_named(server.engine, tls=_tls(settings))
         collector = HouseCollector(self.site, self.endpoints, engine=engine.statistics, http=self.dispatcher.statistics)
@@ -229,7 +230,7 @@ class Application:
         async with trio.open_nursery() as waiting:
 
             async def cancel_when_draining() -> None:
-                await self._drain.wait()
+                await self._stop.wait()
                 waiting.cancel_scope.cancel("told to stop while starting")
 
             waiting.start_soon(cancel_when_draining)
@@ -266,7 +267,7 @@ class Application:
 
         await self.supervisor.wait_for(lambda: bool(broken()))
         self._failure = broken()
-        self._drain.set()
+        self._stop.set()
 
     async def _handle_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
@@ -289,7 +290,9 @@ class Application:
 
     def _begin_draining(self) -> None:
         self.site.draining = True
+        # Plugins first: once the engine drains it closes their WebSockets, which they should do with their own words.
         self.supervisor.drain()
+        self._draining.set()
         if not self.options.handle_signals:
             # The process is somebody else's, and not this host's to end.
             return
