@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 import trio
 
 from host.config import changed_plugins
+from host.data_dir import made
 from host.errors import ConfigError, HostError
 from host.host_metrics import HouseCollector
 from host.http.dispatcher import Dispatcher
@@ -48,8 +49,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.host")
 
 WEB = Path(__file__).parents[1] / "web"
 
-HARD_STOP_S = 30.0
-"""How long after the first signal the process is ended, whatever still runs: longer than all grace periods together."""
+HARD_STOP_S = 20.0
+"""How long after the first signal, beyond the connections' grace period, the process is ended, whatever still runs."""
 
 GC_THRESHOLD_OBJECTS = 50_000
 """New container objects before the youngest are looked through (CPython's default: 700 to 2,000)."""
@@ -85,6 +86,7 @@ class Application:
         self.endpoints: dict[str, Endpoint] = {}
         self._stop = trio.Event()
         self._draining = trio.Event()
+        self._reload_asked = trio.Event()
         self._abort = trio.CancelScope()
         self._failure = ""
         self.site: Site
@@ -94,6 +96,10 @@ class Application:
     def stop(self) -> None:
         """Drain, stop everything in order, and let `run` return."""
         self._stop.set()
+
+    def reload(self) -> None:
+        """Read the configuration again and apply what changed, as SIGHUP does; while the host starts, once it has."""
+        self._reload_asked.set()
 
     async def run(self, *, task_status: trio.TaskStatus["Application"] = trio.TASK_STATUS_IGNORED) -> int:
         """Run until drained and return the exit code; `started()` once every plugin is up, backing off or given up.
@@ -149,7 +155,7 @@ class Application:
                     if not self._stop.is_set():
                         self._announce(trio.current_time() - began_s)
                     task_status.started(self)
-                    await self._stop.wait()
+                    await self._reload_until_stopped(services)
                     self._begin_draining()
                 await self.supervisor.stop()
                 plugins.cancel_scope.cancel("the host has stopped")
@@ -161,10 +167,8 @@ class Application:
         metrics = MetricsPage()
         loopback = is_loopback(sockets)
         self.urls = urls(sockets, tls=server.certfile is not None)
-        postgres, redis = self.endpoints.get("postgres"), self.endpoints.get("redis")
         lender = Lender(
-            postgres_url=postgres.url if postgres else settings.postgres.url.reveal(),
-            redis_url=redis.url if redis else settings.redis.url.reveal(),
+            url_of=self._url_of,
             acquire_timeout_s=settings.postgres.acquire_timeout,
             response_timeout_s=settings.postgres.response_timeout,
             redis_timeout_s=settings.redis.timeout,
@@ -185,11 +189,19 @@ class Application:
         services.start_soon(run_loop_lag, metrics.host, self._note_lag)
         return engine
 
+    def _url_of(self, service: Literal["postgres", "redis"]) -> str:
+        """Where a service is: what is embedded may start only when a reload enables the first plugin that needs it."""
+        endpoint, configured = self.endpoints.get(service), getattr(self.settings, service).url
+        return endpoint.url if endpoint else str(configured.reveal())
+
     async def _start_embedded(self, services: trio.Nursery, inventory: Inventory) -> None:
-        """Start the embedded servers that an enabled plugin needs, at once, and wait until they answer."""
-        needed = {service for plugin in inventory.ordered for service in plugin.info.services}
-        data_dir = self.settings.data.dir.absolute()
-        data_dir.mkdir(parents=True, exist_ok=True)
+        """Start the embedded servers that an enabled plugin needs and that do not run yet, and wait until they answer.
+
+        Raises:
+            HostError: (or a group of them) one cannot be started, or the folder for their data cannot be made.
+        """
+        needed = {service for plugin in inventory.ordered for service in plugin.info.services} - self.endpoints.keys()
+        data_dir = made(self.settings.data.dir.absolute())
 
         async def start(service: str, run: Callable[..., Awaitable[None]]) -> None:
             began_s = trio.current_time()
@@ -275,7 +287,7 @@ class Application:
             asked = 0
             async for number in received:
                 if number == signal.SIGHUP:
-                    await self._reload()
+                    self.reload()
                     continue
                 asked += 1
                 name = signal.Signals(number).name
@@ -297,40 +309,71 @@ class Application:
             # The process is somebody else's, and not this host's to end.
             return
         # A thread, since what hangs may be the loop itself.
-        timer = threading.Timer(HARD_STOP_S, _end_process)
+        after_s = self.settings.server.limits.grace_s + HARD_STOP_S
+        timer = threading.Timer(after_s, _end_process, [after_s])
         timer.daemon = True
         timer.start()
 
-    async def _reload(self) -> None:
+    async def _reload_until_stopped(self, services: trio.Nursery) -> None:
+        """Carry out one reload after another until the host is told to stop, which ends one that is under way.
+
+        Not in the task that takes the signals: a plugin may need long to stop, and Ctrl-C must be heard meanwhile.
+        """
+        async with trio.open_nursery() as reloading:
+
+            async def run_reloads() -> None:
+                while True:
+                    await self._reload_asked.wait()
+                    # Before the file is read: a signal that comes while it is applied is another reload.
+                    self._reload_asked = trio.Event()
+                    await self._reload(services)
+
+            reloading.start_soon(run_reloads)
+            await self._stop.wait()
+            reloading.cancel_scope.cancel("the host stops")
+
+    async def _reload(self, services: trio.Nursery) -> None:
         """Read the configuration again and restart only the plugins whose part of it changed.
 
         A configuration with anything wrong in it changes nothing.
         """
         if self.options.reload is None:
             return
+        problems: list[str] = []
+        changed: set[str] = set()
         try:
             new = self.options.reload()
             inventory = take_inventory(new, safe_mode=self.options.safe_mode)
-            if inventory.problems:
-                raise ConfigError(inventory.problems)
-        except ConfigError as error:
-            log.error("the new configuration is not used", problems=error.problems)
-            return
-        changed = changed_plugins(self.settings, new)
-        if changed == "host":
-            log.warning("the new configuration is not used: it changes the host's own part, which needs a restart")
+            changed = self._changed_by(new, inventory)
+            await self._start_embedded(services, inventory)
+        except* ConfigError as group:
+            problems += [line for error in leaves(group) if isinstance(error, ConfigError) for line in error.problems]
+        except* HostError as group:
+            problems += [str(error) for error in leaves(group)]
+        if problems:
+            log.error("the new configuration is not used", problems=problems)
             return
         self.settings = new
         await self._apply(inventory, changed)
         log.info("configuration read again", changed=sorted(changed))
 
+    def _changed_by(self, new: Settings, inventory: Inventory) -> set[str]:
+        """The plugins whose part differs. Raises `HostError` when the new configuration cannot be applied."""
+        if inventory.problems:
+            raise ConfigError(inventory.problems)
+        changed = changed_plugins(self.settings, new)
+        if changed == "host":
+            raise HostError("it changes the host's own part, which needs a restart")
+        return changed
+
     async def _apply(self, inventory: Inventory, changed: set[str]) -> None:
         wanted = {plugin.name: plugin for plugin in inventory.ordered}
-        self.site.not_loaded = dict(inventory.errors)
-        self.site.disabled = dict(inventory.disabled)
         for name in [name for name in self.supervisor.units if name not in wanted]:
             await self.supervisor.remove(name)
             self.dispatcher.remove(name)
+        # Only now: until it has stopped, a plugin is one that runs.
+        self.site.not_loaded = dict(inventory.errors)
+        self.site.disabled = dict(inventory.disabled)
         for name, plugin in wanted.items():
             if name not in self.supervisor.units:
                 self.supervisor.add(plugin, self._configured(inventory, name))
@@ -361,6 +404,6 @@ def _line(name: str, text: str, took_s: float | None) -> str:
     return f"  {name:<12} {text}" if took_s is None else f"  {name:<12} {text:<32} {took_s * 1e3:6.0f} ms"
 
 
-def _end_process() -> None:
-    log.critical("still running long after the signal: the process is ended", after_s=HARD_STOP_S)
+def _end_process(after_s: float) -> None:
+    log.critical("still running long after the signal: the process is ended", after_s=after_s)
     os._exit(EXIT_FAILURE)

@@ -4,10 +4,10 @@ Each plugin has connections of its own: one that hogs its pool, or leaves a conn
 from another.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
@@ -23,10 +23,9 @@ EXPIRY_INTERVAL_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Lender:
-    """Where the services are, and how long a plugin waits for them. A URL that is None belongs to nobody's need."""
+    """Where the services are, and how long a plugin waits for them. `url_of` is asked when one is opened."""
 
-    postgres_url: str | None
-    redis_url: str | None
+    url_of: Callable[[Literal["postgres", "redis"]], str]
     acquire_timeout_s: float
     response_timeout_s: float
     redis_timeout_s: float
@@ -49,9 +48,8 @@ class Lender:
             if "postgres" in services:
                 from host.services.postgres_pool import Postgres
 
-                assert self.postgres_url is not None
                 lent.postgres = Postgres(
-                    self.postgres_url,
+                    self.url_of("postgres"),
                     name=f"quartet/{plugin.name}",
                     connections_max=settings.postgres_connections_max,
                     acquire_timeout_s=self.acquire_timeout_s,
@@ -60,8 +58,7 @@ class Lender:
             if "redis" in services:
                 from host.services.redis import Redis
 
-                assert self.redis_url is not None
-                lent.redis = Redis(self.redis_url, name=f"quartet-{plugin.name}", timeout_s=self.redis_timeout_s)
+                lent.redis = Redis(self.url_of("redis"), name=f"quartet-{plugin.name}", timeout_s=self.redis_timeout_s)
                 await nursery.start(lent.redis.run, name=f"{plugin.name}.redis")
             try:
                 yield lent

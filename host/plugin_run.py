@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from host.context import Lent, PluginContext
+from host.data_dir import made
 from host.descriptors import Card, HealthCheck, Mount, Page, Scope, Task
 from host.errors import HostError, PluginError
 from host.plugins import LoadedPlugin
@@ -139,8 +140,7 @@ class PluginRun:
             registry, metrics = plugin_metrics(name, self.plugin.call("quartet_metrics"))
         except ValueError as error:
             raise self.plugin.error("quartet_metrics", error) from error
-        data_dir = self._house.data_dir / name
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = made(self._house.data_dir / name)
         self._house.metrics.attach(name, registry)
         return PluginContext(
             name=name,
@@ -229,7 +229,7 @@ class PluginRun:
                     await task.run()
                 else:
                     await task.run(task_status=task_status)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if task.restart != "temporary":
                 raise
             self.failed_tasks[task.name] = first_line(error)
@@ -286,6 +286,13 @@ def leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in leaves(inner)]
     return [error]
+
+
+def crash_in(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """The part of an exception that is a plugin's crash, and the part that must go on (a cancellation, Ctrl-C)."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((Exception, SystemExit))
+    return (error, None) if isinstance(error, (Exception, SystemExit)) else (None, error)
 
 
 def first_line(error: BaseException) -> str:

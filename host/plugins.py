@@ -88,7 +88,7 @@ class LoadedPlugin:
             if caller.spec.opts["firstresult"]:
                 return result
             return [item for items in result if items is not None for item in items]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(hook, error) from error
 
     def error(self, phase: str, error: BaseException) -> PluginError:

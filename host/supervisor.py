@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from host.errors import HostError, ServiceUnavailable
-from host.plugin_run import House, PluginRun, RunSettings, first_line, leaves
+from host.plugin_run import House, PluginRun, RunSettings, crash_in, first_line, leaves
 from host.plugins import LoadedPlugin
 from host.restart import RestartSchedule, backoff_s
 
@@ -184,8 +184,7 @@ class Supervisor:
 
         Returns False when it was told to stop meanwhile.
         """
-        requires = unit.plugin.info.requires
-        after = [name for name in unit.plugin.info.after if name in self.units]
+        requires, after = unit.plugin.info.requires, unit.plugin.info.after
 
         def state(name: str) -> PluginState:
             return self.units[name].state
@@ -194,7 +193,12 @@ class Supervisor:
             blocked = [name for name in requires if state(name) in SETTLED - UP]
             if blocked:
                 self._enter(unit, PluginState.BACKOFF, f"waits for {', '.join(blocked)}")
-            elif all(state(name) in UP for name in requires) and all(state(name) in SETTLED for name in after):
+            elif all(state(name) in UP for name in requires) and all(
+                # One that is not there, or has been removed meanwhile, is not waited for.
+                state(name) in SETTLED
+                for name in after
+                if name in self.units
+            ):
                 return True
             await self._changed.wait()
         return False
@@ -215,8 +219,13 @@ class Supervisor:
                 if not run.is_stopping:
                     self._enter(unit, PluginState.READY, "")
                     self._health_changed(unit)
-        except Exception as error:
-            self._log_failure(unit, error)
+        except (Exception, BaseExceptionGroup, SystemExit) as group:
+            # SystemExit too: a plugin that calls sys.exit ends itself, and nobody else.
+            error, rest = crash_in(group)
+            if error is not None:
+                self._log_failure(unit, error)
+            if rest is not None:
+                raise rest from None
             return error
         finally:
             unit.run = None
@@ -224,7 +233,7 @@ class Supervisor:
             self._notify(unit)
         return None
 
-    def _log_failure(self, unit: Supervised, error: Exception) -> None:
+    def _log_failure(self, unit: Supervised, error: BaseException) -> None:
         if _is_unavailable(error):
             if unit.state is not PluginState.BACKOFF:
                 log.warning("plugin waits for a service", plugin=unit.name, reason=first_line(error))

@@ -3,7 +3,6 @@
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,6 +12,7 @@ from host.commands import Exit
 from host.commands.options import add_config_options, settings_from
 from host.commands.terminal import Terminal
 from host.context import PluginContext
+from host.data_dir import made
 from host.descriptors import Command
 from host.errors import ConfigError
 from host.inventory import take_inventory
@@ -79,18 +79,17 @@ async def _run_command(
 ) -> int:
     """Run one command in a context like that of a running plugin; its services close when it returns."""
     services = plugin.info.services
-    data_dir = _made(settings.data.dir.absolute())
+    data_dir = made(settings.data.dir.absolute())
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel, "the command has ended")
-        postgres_url, redis_url = settings.postgres.url.reveal(), settings.redis.url.reveal()
+        urls = {"postgres": settings.postgres.url.reveal(), "redis": settings.redis.url.reveal()}
         if "postgres" in services and settings.postgres.url.is_embedded:
-            postgres_url = (await nursery.start(run_embedded_postgres, data_dir)).url
+            urls["postgres"] = (await nursery.start(run_embedded_postgres, data_dir)).url
         if "redis" in services and settings.redis.url.is_embedded:
-            redis_url = (await nursery.start(run_embedded_redis, data_dir)).url
+            urls["redis"] = (await nursery.start(run_embedded_redis, data_dir)).url
         lender = Lender(
-            postgres_url,
-            redis_url,
+            urls.__getitem__,
             acquire_timeout_s=settings.postgres.acquire_timeout,
             response_timeout_s=settings.postgres.response_timeout,
             redis_timeout_s=settings.redis.timeout,
@@ -103,15 +102,10 @@ async def _run_command(
             config=config,
             log=structlog.get_logger(f"plugin.{plugin.name}"),
             metrics=plugin_metrics(plugin.name, plugin.call("quartet_metrics"))[1],
-            data_dir=_made(data_dir / plugin.name),
+            data_dir=made(data_dir / plugin.name),
             threads=trio.CapacityLimiter(RunSettings().threads_max),
             draining=trio.Event(),
             lent=lent,
         )
         return await command.run(ctx, arguments)
     raise AssertionError("the command was cancelled from within")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

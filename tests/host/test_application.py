@@ -238,6 +238,32 @@ def test_sighup_restarts_only_what_changed_and_a_bad_file_changes_nothing(instal
         assert host.stop() == 0
 
 
+def test_signals_are_heard_while_a_reload_waits_for_a_plugin_that_does_not_stop(
+    installed: Path, tmp_path: Path
+) -> None:
+    install(installed, "stubborn", STUBBORN)
+    with host_process({"stubborn": {}}, data_dir=tmp_path) as host:
+        text = host.config.read_text()
+        host.config.write_text(
+            text.replace("[plugins.stubborn]\nenabled = true", "[plugins.stubborn]\nenabled = false")
+        )
+        host.signal(signal.SIGHUP)
+        _until(lambda: _plugins(host)["stubborn"]["state"] == "stopping")
+        host.signal(signal.SIGINT)
+        _until(lambda: any("draining" in line for line in host.output))
+        host.signal(signal.SIGINT)
+        _until(lambda: any("cancelling everything" in line for line in host.output))
+        host.signal(signal.SIGINT)
+        assert host.wait() == 130
+
+
+async def test_a_data_folder_that_cannot_be_made_is_a_clear_error(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(HostError, match=r"data cannot be made: a file is in its place — set data\.dir"):
+        async with running_host({"alpha": {}}, data_dir=tmp_path, sets=(f"data.dir={tmp_path / 'data'}",)):
+            raise AssertionError("it started")
+
+
 def test_strict_plugins_ends_the_host_when_one_does_not_load(installed: Path, tmp_path: Path) -> None:
     install(installed, "broken", "import no_such_module")
     command = [sys.executable, "-m", "host.cli", "run", "--strict-plugins", "--set", "server.port=0"]

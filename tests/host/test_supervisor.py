@@ -1,5 +1,6 @@
 """Supervision in virtual time: states, restarts, dependents, stopping in order. No sockets, so MockClock may jump."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from host.api import HealthCheck, HostError, Mount, Page, ServiceUnavailable, Task
@@ -319,3 +321,60 @@ async def test_services_are_closed_after_the_last_task_has_ended(tmp_path: Path,
         await bench.supervisor.wait_settled()
         await bench.supervisor.stop()
         assert bench.journal == ["a began", "a ended", "services closed"]
+
+
+async def test_a_plugin_that_another_only_comes_after_may_be_removed_while_that_one_waits(
+    bench: Bench, clock: MockClock
+) -> None:
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep_forever()
+
+    bench.supervisor.add(make_plugin("slow", tasks=lambda ctx: [Task("slow", run)]), SupervisedConfig())
+    await bench.until("slow", PluginState.STARTING)
+    bench.add("later", after=("slow",))
+    await trio.testing.wait_all_tasks_blocked()
+    assert bench.state("later") is PluginState.CONFIGURED
+    await bench.supervisor.remove("slow")
+    await bench.until("later", PluginState.READY)
+
+
+@pytest.mark.parametrize("restart", ["permanent", "temporary"])
+async def test_a_task_that_exits_the_interpreter_ends_its_plugin_alone(
+    bench: Bench, clock: MockClock, restart: str
+) -> None:
+    async def run(ctx: Any) -> None:
+        await trio.sleep(1)
+        sys.exit("enough")
+
+    bench.add("a", run, restart=restart, configured=SupervisedConfig(on_failure="stop"))
+    bench.add("b")
+    await bench.until("a", PluginState.FAILED if restart == "permanent" else PluginState.DEGRADED)
+    assert "SystemExit: enough" in bench.supervisor.units["a"].reason
+    assert bench.state("b") is PluginState.READY
+
+
+async def test_a_hook_that_exits_the_interpreter_ends_its_plugin_alone(bench: Bench, clock: MockClock) -> None:
+    def quartet_setup() -> None:
+        sys.exit("enough")
+
+    bench.add("a", quartet_setup=quartet_setup, configured=SupervisedConfig(on_failure="stop"))
+    bench.add("b")
+    await bench.until("a", PluginState.FAILED)
+    assert "quartet_setup: SystemExit: enough" in bench.supervisor.units["a"].reason
+    await bench.until("b", PluginState.READY)
+
+
+async def test_a_crash_during_the_cancellation_of_all_does_not_hide_it(tmp_path: Path, clock: MockClock) -> None:
+    async def run(ctx: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            sys.exit("on the way out")
+
+    with trio.CancelScope() as everything:
+        async with trio.open_nursery() as nursery:
+            bench = Bench(nursery, tmp_path)
+            bench.add("a", run)
+            await bench.supervisor.wait_settled()
+            everything.cancel()
+    assert everything.cancelled_caught

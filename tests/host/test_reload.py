@@ -1,0 +1,158 @@
+"""A host whose configuration is read again while it runs, inside the test."""
+
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import host.application
+from host.application import Application, Options
+from host.config import load_settings
+from host.errors import HostError
+from host.settings import Settings
+from host.supervisor import PluginState
+from tests.host.fake_plugins import install
+
+PLUGIN = """
+from pydantic import BaseModel
+from host.api import PluginInfo, hookimpl
+
+class Config(BaseModel):
+    greeting: str = "hello"
+
+@hookimpl
+def quartet_info():
+    return PluginInfo(summary="A plugin for tests.", config=Config)
+"""
+
+KEEPER = """
+from host.api import PluginInfo, Task, hookimpl
+
+@hookimpl
+def quartet_info():
+    return PluginInfo(summary="Keeps something in Redis.", services=frozenset({"redis"}))
+
+@hookimpl
+def quartet_tasks(ctx):
+    async def keep(*, task_status):
+        await ctx.redis.set("kept", "yes")
+        task_status.started()
+        await ctx.draining.wait()
+    return [Task("keep", keep)]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A configuration file; the plugins `greeter` and `keeper` can be found, and neither is enabled."""
+    install(tmp_path, "greeter", PLUGIN)
+    install(tmp_path, "keeper", KEEPER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    yield path
+    for name in ("greeter_module", "keeper_module"):
+        sys.modules.pop(name, None)
+
+
+@asynccontextmanager
+async def running(
+    config: Path, before: Callable[[Application], None] = lambda application: None, **options: Any
+) -> AsyncIterator[Application]:
+    """A host for the block that reads `config` anew at each reload; `before` is called before it starts."""
+    sets = ["server.port=0", f"data.dir={config.parent / 'data'}", "plugins.frontrow.enabled=false"]
+    sets += ["plugins.raft.enabled=false"]
+
+    def read() -> Settings:
+        return load_settings(config, {}, sets)
+
+    application = Application(read(), Options(reload=read, **{"handle_signals": False, **options}))
+    before(application)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(application.run)
+        try:
+            yield application
+        finally:
+            application.stop()
+
+
+def write(config: Path, text: str) -> None:
+    config.write_text(text)
+
+
+async def until(application: Application, holds: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        await application.supervisor.wait_for(holds)
+
+
+def is_ready(application: Application, name: str) -> bool:
+    unit = application.supervisor.units.get(name)
+    return unit is not None and unit.state is PluginState.READY
+
+
+async def test_a_reload_asked_for_before_the_start_is_over_comes_after_it(config: Path) -> None:
+    def before(application: Application) -> None:
+        write(config, '[plugins.greeter]\nenabled = true\ngreeting = "later"\n')
+        application.reload()
+
+    async with running(config, before) as application:
+        await until(application, lambda: is_ready(application, "greeter"))
+        assert application.supervisor.units["greeter"].configured.config.greeting == "later"
+
+
+async def test_a_reload_starts_the_embedded_server_that_the_first_plugin_to_need_it_is_given(config: Path) -> None:
+    async with running(config) as application:
+        assert application.endpoints == {}
+        write(config, "[plugins.keeper]\nenabled = true\n")
+        application.reload()
+        await until(application, lambda: is_ready(application, "keeper"))
+        assert list(application.endpoints) == ["redis"]
+
+
+async def test_a_reload_whose_embedded_server_does_not_start_changes_nothing(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = trio.Event()
+
+    async def run_embedded_redis(data_dir: Path, *, task_status: Any) -> None:
+        tries.set()
+        raise HostError("there is no Redis here")
+
+    monkeypatch.setattr(host.application, "run_embedded_redis", run_embedded_redis)
+    async with running(config) as application:
+        before = application.settings
+        write(config, "[plugins.keeper]\nenabled = true\n[plugins.greeter]\nenabled = true\n")
+        application.reload()
+        await tries.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert application.settings is before
+        assert application.supervisor.units == {}
+        write(config, "[plugins.greeter]\nenabled = true\n")
+        application.reload()
+        await until(application, lambda: is_ready(application, "greeter"))
+
+
+async def test_the_process_is_given_longer_than_connections_to_end(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    class Timer(threading.Timer):
+        def __init__(self, interval: float, function: Callable[..., object], args: Any = None) -> None:
+            waits.append(interval)
+            super().__init__(interval, function, args)
+
+        def start(self) -> None:
+            """Not in a test: it would end the process."""
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    write(config, '[server.limits]\ngrace_s = "2m"\n')
+    async with running(config, handle_signals=True):
+        pass
+    assert [wait > 120 for wait in waits] == [True]
