@@ -150,11 +150,7 @@ class Base:
         if self._hard_dirty or log.unwritten_from or self._snapshot_dirty:
             persist = self._make_persist()
         if self._held:
-            if self._pending:
-                self._pending[-1][1].extend(self._held)
-            else:
-                self._sends.extend(self._held)
-            self._held = []
+            self._gather_held()
         restore = self._restore
         if restore is not None:
             self._restore = None
@@ -182,6 +178,14 @@ class Base:
         ):
             status = self._status = Status(self.term, self.role, self.leader, self.configuration_index)
         return Effects(persist, tuple(sends), restore, applied, answers, status)
+
+    def _gather_held(self) -> None:
+        """Let messages that promise something wait for the last unit under way; with none, all is durable already."""
+        if self._pending:
+            self._pending[-1][1].extend(self._held)
+        else:
+            self._sends.extend(self._held)
+        self._held = []
 
     def _make_persist(self) -> Persist:
         log = self.log
