@@ -375,12 +375,13 @@ async def test_a_thousand_cancellations_at_random_points_lose_nothing(postgres_u
         await postgres.execute("CREATE TABLE log (n int)")
         async with trio.open_nursery() as nursery:
             for n in range(500):
-                nursery.start_soon(call, n, randomness.expovariate(1 / 0.05))
+                # Some are so impatient that also a quick machine has no answer for them yet.
+                nursery.start_soon(call, n, randomness.expovariate(1 / (0.05 if n % 3 else 0.001)))
                 if n % 25 == 0:
                     await trio.sleep(randomness.random() * 0.02)
         statistics = postgres.statistics()
         assert ends["done"] + ends["cancelled"] == 500
-        assert ends["cancelled"] > 50
+        assert ends["cancelled"] > 20, "hardly any call was cancelled"
         assert statistics.in_use == statistics.waiting == statistics.timeouts_total == 0
         assert statistics.cancelled_total == ends["cancelled"]
         assert statistics.size == statistics.idle == statistics.opened_total - statistics.closed_total <= 5
