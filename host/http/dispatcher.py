@@ -24,6 +24,7 @@ from host.http.engine import AnswerAborted
 from host.http.limits import Limits
 from host.http.mounts import Entry, MountTable, Owner, OwnerStatistics
 from host.http.pages import Pages
+from host.http.problem_pages import ProblemPage, prefers_html
 from host.http.security import Policy
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
@@ -55,6 +56,7 @@ class Dispatcher:
         self.on_crash = on_crash
         self._limits = limits or Limits()
         self._policy = policy or Policy()
+        self._pages = pages
         self._table = MountTable(self._limits, pages)
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(5)
@@ -100,6 +102,8 @@ class Dispatcher:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self._name(scope, headers)
         exchange = _Exchange(send, request_id)
+        if self._pages is not None and scope["method"] in ("GET", "HEAD") and prefers_html(headers.get(b"accept", b"")):
+            exchange.page = ProblemPage(self._pages, scope["path"], head=scope["method"] == "HEAD")
         entry: Entry | None = None
         owner = self._table.nobody
         try:
@@ -331,6 +335,7 @@ class _Exchange:
     has_begun: bool = False
     is_complete: bool = False
     limit: trio.CancelScope | None = None
+    page: ProblemPage | None = None
     extra: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -338,6 +343,13 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         """Stands between the app and the engine's `send`."""
+        if self.page is None:
+            await self._send(message)
+            return
+        for passed in self.page.instead_of(message):
+            await self._send(passed)
+
+    async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             message = {**message, "headers": self._dressed(message.get("headers", ()))}
@@ -345,9 +357,7 @@ class _Exchange:
             self.has_begun = True
             if self.limit is not None:
                 self.limit.deadline = math.inf
-        elif kind == "http.response.pathsend" or (
-            kind == "http.response.body" and not message.get("more_body", False)
-        ):
+        elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
             self.is_complete = True
         await self.engine_send(message)
 

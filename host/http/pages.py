@@ -7,18 +7,19 @@ A template finds others first in its page's folder, then in the site's own (`web
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader
 from jinja2.exceptions import TemplateNotFound
 
 from host.asgi import Handler, Request, Response, Router, empty_response, html_response, json_response
 from host.descriptors import ASGIApp, Page
-from host.errors import HostError, HttpProblem
+from host.errors import HostError
 from host.http.static import StaticFolder
 
 SiteContext = Callable[[], Mapping[str, Any]]
 
-# Shows a problem to a person when the site has it; otherwise a page's problem is answered as JSON.
+# Shows a problem to a person; a site without it answers with the problem's document.
 PROBLEM_TEMPLATE = "problem.html"
 
 _HEADERS = [(b"cache-control", b"no-cache"), (b"vary", b"accept")]
@@ -52,6 +53,16 @@ class Pages:
                 raise HostError(f"page {page.path}: {error}") from error
         return dict(routers)
 
+    def problem(self, document: Mapping[str, Any], path: str) -> str | None:
+        """The page that tells a person at `path` of a problem (RFC 9457); None when the site has no template for it."""
+        try:
+            template = self._environment(self._web).get_template(PROBLEM_TEMPLATE)
+        except TemplateNotFound:
+            return None
+        # One slash in front: a browser takes what follows two of them, or a backslash, for the name of another host.
+        about = {"path": "/" + quote(path.lstrip("/\\")), "title": document.get("title") or "Problem"}
+        return template.render({"problem": document, "site": self._site(), "page": about})
+
     def _environment(self, folder: Path) -> Environment:
         environment = self._environments.get(folder)
         if environment is None:
@@ -70,10 +81,7 @@ class Pages:
 
         async def show(request: Request) -> Response:
             about = {"path": request.path, "title": page.title}
-            try:
-                context = await page.context(request.params) if page.context is not None else {}
-            except HttpProblem as problem:
-                return self._problem(environment, about, problem)
+            context = await page.context(request.params) if page.context is not None else {}
             if _wants_json(request):
                 return json_response(context, headers=_HEADERS)
             # Fetched anew each time: Jinja compiles again only when the file has changed.
@@ -81,14 +89,6 @@ class Pages:
             return html_response(html, headers=_HEADERS)
 
         return show
-
-    def _problem(self, environment: Environment, about: Mapping[str, str], problem: HttpProblem) -> Response:
-        try:
-            template = environment.get_template(PROBLEM_TEMPLATE)
-        except TemplateNotFound:
-            raise problem from None
-        html = template.render({"problem": problem.body(), "site": self._site(), "page": about})
-        return html_response(html, problem.status, problem.headers)
 
 
 def literal_prefix(path: str) -> str:
