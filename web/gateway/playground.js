@@ -1,0 +1,197 @@
+// <gateway-playground>: asks /v1/chat/completions and shows the answer as it arrives, with who gave it and how fast.
+
+import { ProblemNote } from "/assets/components/problem-note.js";
+import { Problem, requestJson } from "/assets/fetch.js";
+import { count, span } from "/assets/format.js";
+import { ask } from "./chat.js";
+
+const FIRST_QUESTION = "Say in one sentence what happens to a request when its provider fails.";
+
+export class GatewayPlayground extends HTMLElement {
+  #form = document.createElement("form");
+  #model = document.createElement("select");
+  #question = document.createElement("textarea");
+  #stream = checkbox("As a stream", true);
+  #fresh = checkbox("Past the cache", false);
+  #key = document.createElement("input");
+  #send = document.createElement("button");
+  #stop = document.createElement("button");
+  #answer = document.createElement("div");
+  #facts = document.createElement("dl");
+  #status = document.createElement("p");
+  #problems = new ProblemNote();
+  #stopping = new AbortController();
+  #isBuilt = false;
+
+  connectedCallback() {
+    if (this.#isBuilt) return;
+    this.#isBuilt = true;
+    this.#build();
+    void this.#loadModels();
+  }
+
+  /** @param {string} model the one to offer while the list is not there */
+  set model(model) {
+    if (this.#model.options.length === 0 && model !== "") this.#model.append(new Option(model, model));
+  }
+
+  /** @param {boolean} isOn */
+  set enabled(isOn) {
+    this.#send.disabled = !isOn;
+  }
+
+  #build() {
+    this.#model.id = "playground-model";
+    this.#question.id = "playground-question";
+    this.#question.rows = 3;
+    this.#question.value = FIRST_QUESTION;
+    this.#question.required = true;
+    this.#question.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+    });
+    this.#key.id = "playground-key";
+    this.#key.type = "password";
+    this.#key.autocomplete = "off";
+    this.#key.placeholder = "only where keys are configured";
+    this.#send.type = "submit";
+    this.#send.className = "button button-primary";
+    this.#send.textContent = "Ask";
+    this.#stop.type = "button";
+    this.#stop.className = "button";
+    this.#stop.textContent = "Stop";
+    this.#stop.hidden = true;
+    this.#stop.addEventListener("click", () => this.#stopping.abort());
+    const options = document.createElement("div");
+    options.className = "playground-options";
+    options.append(field("Model", this.#model), field("Key", this.#key), this.#stream.label, this.#fresh.label);
+    const actions = document.createElement("div");
+    actions.className = "playground-actions";
+    actions.append(this.#send, this.#stop);
+    this.#form.append(field("Question", this.#question), options, actions);
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#ask();
+    });
+    this.#answer.className = "answer";
+    this.#answer.dataset.state = "empty";
+    this.#answer.textContent = "The answer will stand here.";
+    this.#facts.className = "facts";
+    this.#status.className = "small soft";
+    this.#status.setAttribute("role", "status");
+    const side = document.createElement("div");
+    side.className = "playground-answer";
+    side.append(this.#answer, this.#facts, this.#status, this.#problems);
+    this.replaceChildren(this.#form, side);
+  }
+
+  async #loadModels() {
+    try {
+      const { data } = await requestJson("/v1/models");
+      const chosen = this.#model.value;
+      const names = /** @type {string[]} */ (data.data.map((/** @type {any} */ model) => String(model.id)));
+      this.#model.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
+    } catch {
+      // Without the list there is what `model` offers; asking will say what is wrong.
+    }
+  }
+
+  async #ask() {
+    this.#stopping = new AbortController();
+    this.#problems.show(null);
+    this.#answer.textContent = "";
+    this.#answer.dataset.state = "running";
+    this.#facts.replaceChildren();
+    this.#stop.hidden = false;
+    this.#say("Asking …");
+    const question = {
+      model: this.#model.value,
+      messages: [{ role: "user", content: this.#question.value }],
+      stream: this.#stream.input.checked,
+      isFresh: this.#fresh.input.checked,
+      key: this.#key.value.trim(),
+    };
+    try {
+      const answer = await ask(question, {
+        signal: this.#stopping.signal,
+        onHead: (head) => this.#show([["Provider", head.provider || "–"], ["Cache", head.cache || "–"]]),
+        onText: (text) => this.#answer.append(text),
+      });
+      this.#answer.dataset.state = "done";
+      this.#show(factsOf(answer));
+      this.#say(`Answered by ${answer.cache === "hit" ? "the cache" : answer.provider || "a provider"} in ${span(answer.elapsed_ms)}.`);
+    } catch (error) {
+      this.#answer.dataset.state = "failed";
+      const isStopped = this.#stopping.signal.aborted;
+      this.#say(isStopped ? "Stopped. The gateway has closed its connection to the provider." : "There is no whole answer.");
+      if (!isStopped) this.#problems.show(error instanceof Problem ? error : new Problem({ kind: "garbled", detail: String(error) }));
+    } finally {
+      this.#stop.hidden = true;
+    }
+  }
+
+  /** @param {[string, string][]} facts */
+  #show(facts) {
+    this.#facts.replaceChildren(
+      ...facts.map(([name, value]) => {
+        const pair = document.createElement("div");
+        const term = document.createElement("dt");
+        term.textContent = name;
+        const description = document.createElement("dd");
+        description.textContent = value;
+        pair.append(term, description);
+        return pair;
+      }),
+    );
+  }
+
+  /** @param {string} words */
+  #say(words) {
+    this.#status.textContent = words;
+  }
+}
+
+/**
+ * @param {import("./chat.js").Answer} answer
+ * @returns {[string, string][]}
+ */
+function factsOf(answer) {
+  return [
+    ["Provider", answer.provider || "–"],
+    ["Model", answer.model || "–"],
+    ["Cache", answer.cache || "–"],
+    ["Attempts", answer.attempts || "–"],
+    ["First token", span(answer.first_token_ms)],
+    ["Whole", span(answer.elapsed_ms)],
+    ["Chunks", count(answer.chunks)],
+    ["Tokens", `${count(answer.usage?.prompt_tokens)} in, ${count(answer.usage?.completion_tokens)} out`],
+  ];
+}
+
+/**
+ * @param {string} label
+ * @param {HTMLElement} control
+ */
+function field(label, control) {
+  const wrapper = document.createElement("div");
+  const words = document.createElement("label");
+  words.htmlFor = control.id;
+  words.textContent = label;
+  wrapper.append(words, control);
+  return wrapper;
+}
+
+/**
+ * @param {string} words
+ * @param {boolean} isChecked
+ */
+function checkbox(words, isChecked) {
+  const label = document.createElement("label");
+  label.className = "check";
+  const input = document.createElement("input");
+  input.type = "checkbox";
+  input.checked = isChecked;
+  label.append(input, ` ${words}`);
+  return { label, input };
+}
+
+customElements.define("gateway-playground", GatewayPlayground);
