@@ -26,6 +26,7 @@ class Client:
         "attempt",
         "called_us",
         "floor",
+        "home",
         "is_asking",
         "number",
         "operation",
@@ -45,6 +46,8 @@ class Client:
         self.session = 0
         self.sequence = 0
         self.target = 1 + prng.below(world.plan.nodes)
+        self.home = 1 + number % world.plan.voters if number < world.plan.stubborn else 0
+        """Where a stubborn client reads, until all is well again; 0 is anywhere."""
         self.operation: Operation | None = None
         self.called_us = 0
         self.floor = 0
@@ -91,15 +94,22 @@ class Client:
         world = self.world
         self.attempt += 1
         world.wake_client(self.number, world.now + PATIENCE_US, self.attempt)
+        if world.now >= world.heal_us:
+            self.home = 0
         self.is_asking = True
-        machine = world.machines[self.target]
+        is_read = self.operation is not None and self.operation.kind == "get" and not self.reads_from_log
+        machine = world.machines[self.home if is_read and self.home else self.target]
         if machine.node is None:
+            return
+        if world.now < machine.paused_until:
+            self.is_asking = False
+            world.wake_client(self.number, machine.paused_until, self.attempt)
             return
         request = (self.number << 32) | self.attempt
         operation = self.operation
         if operation is None:
             world.feed(machine, Propose(((request, register_command()),)))
-        elif operation.kind == "get" and not self.reads_from_log:
+        elif is_read:
             world.feed(machine, Read(request, self.prng.chance(500)))
         else:
             command = session_command(self.session, self.sequence, encode_operation(operation))

@@ -65,12 +65,6 @@ class Invariants:
             machine.applied = node.delivered
 
     def _check_persist(self, machine: "Machine", node: Node, persist: Persist) -> None:
-        vote = persist.vote
-        if vote:
-            key = (node.id, persist.term)
-            known = self._votes.setdefault(key, vote)
-            if known != vote:
-                raise Violation("VoteOnce", f"node {node.id} voted for {known} and for {vote} in term {persist.term}")
         entries = persist.entries
         if not entries:
             machine.last = node.log.last_index
@@ -89,6 +83,14 @@ class Invariants:
             elif (known_entry[0] is not entry and known_entry[0] != entry) or known_entry[1] != before:
                 raise Violation("LogMatching", f"node {node.id} has another entry {entry.index} of term {entry.term}")
             before = entry.term
+
+    def check_disk(self, node: int, disk: Disk) -> None:
+        """Something became durable. A vote counts from then on: before, nobody was told of it. Raises Violation."""
+        vote = disk.vote
+        if vote:
+            known = self._votes.setdefault((node, disk.term), vote)
+            if known != vote:
+                raise Violation("VoteOnce", f"node {node} voted for {known} and for {vote} in term {disk.term}")
 
     def _check_status(self, machine: "Machine", node: Node) -> None:
         term = node.term

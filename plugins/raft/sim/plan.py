@@ -1,13 +1,12 @@
 """A plan: everything that a run depends on. The same plan gives the same trace, on every supported Python.
 
-`plan_of(seed)` draws one: how many nodes, how bad the network and the disks are, what goes wrong and when. A shrunk
-plan is the same record with less in it.
+`days.plan_of(seed)` draws one: how many nodes, how bad the network and the disks are, what goes wrong and when.
+A shrunk plan is the same record with less in it.
 """
 
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from plugins.raft.core.prng import Prng
 from plugins.raft.core.settings import Settings
 
 MS: Final = 1000
@@ -100,6 +99,14 @@ class Plan(NamedTuple):
     pre_vote: bool = True
     check_quorum: bool = True
     lease_reads: bool = False
+    batch: int = 16
+    """Entries in one message, at most."""
+    window: int = 8
+    """Messages with entries on their way to one node, at most."""
+    trailing: int = 4
+    """Entries kept below a snapshot."""
+    stubborn: int = 0
+    """So many clients read at one node only, each at its own, whoever leads."""
     rule: str = ""
     """The rule that is taken out of the nodes, by name in `rules`; "" is none."""
     faults: tuple[Fault, ...] = ()
@@ -111,9 +118,9 @@ class Plan(NamedTuple):
             check_quorum=self.check_quorum,
             lease_reads=self.lease_reads,
             snapshot_chunk_bytes=256,
-            snapshot_trailing_entries=4,
-            batch_entries_max=16,
-            inflight_max=8,
+            snapshot_trailing_entries=self.trailing,
+            batch_entries_max=self.batch,
+            inflight_max=self.window,
         )
 
     def problems(self) -> list[str]:
@@ -133,6 +140,10 @@ class Plan(NamedTuple):
             "late_max_us": (1, 10_000_000),
             "fsync_max_us": (1, 10_000_000),
             "snapshot_every": (0, 1_000_000),
+            "batch": (1, 1024),
+            "window": (1, 1024),
+            "trailing": (0, 1_000_000),
+            "stubborn": (0, CLIENTS_MAX),
         }
         values = self._asdict()
         found = [
@@ -164,102 +175,3 @@ class Plan(NamedTuple):
         if not 0 <= fault.b <= DURATION_MS_MAX:
             found.append(f"{fault.b} is out of range")
         return found
-
-
-def plan_of(seed: int, rule: str = "") -> Plan:
-    """The plan that is drawn from a seed. Every seed is another kind of bad day, some are good ones."""
-    prng = Prng(seed * 2 + 1)
-    nodes = (3, 3, 5, 5, 5, 4)[prng.below(6)]
-    is_changing = prng.chance(250)
-    spares = 1 + prng.below(2) if is_changing else 0
-    duration_ms = 600 + prng.below(1400)
-    plan = Plan(
-        seed=seed,
-        nodes=nodes + spares,
-        voters=nodes,
-        duration_ms=duration_ms,
-        clients=1 + prng.below(4),
-        keys=1 + prng.below(4),
-        think_ms=5 + prng.below(60),
-        loss=(0, 0, 10, 50, 150)[prng.below(5)],
-        duplicate=(0, 0, 20, 100)[prng.below(4)],
-        late=(0, 0, 20, 100)[prng.below(4)],
-        delay_max_us=(500, 4000, 4000, 20_000)[prng.below(4)],
-        fsync_max_us=(200, 3000, 3000, 20_000)[prng.below(4)],
-        snapshot_every=(0, 0, 8, 25)[prng.below(4)],
-        pre_vote=not prng.chance(150),
-        check_quorum=not prng.chance(100),
-        rule=rule,
-    )
-    plan = plan._replace(lease_reads=plan.check_quorum and prng.chance(400))
-    return plan._replace(faults=_draw_faults(plan, prng, is_changing))
-
-
-def _draw_faults(plan: Plan, prng: Prng, is_changing: bool) -> tuple[Fault, ...]:
-    """Faults in the order of time; at most a minority of the voters has a disk that is damaged for good."""
-    faults: list[Fault] = []
-    count = prng.below(4) if prng.chance(200) else 3 + prng.below(14)
-    may_be_damaged = 0 if is_changing else (plan.voters - 1) // 2
-    for _ in range(count):
-        at = prng.below(plan.duration_ms) * MS
-        for fault in _draw_trouble(plan, prng, at, is_changing):
-            if fault.kind == FaultKind.BIT_FLIP:
-                if not may_be_damaged:
-                    continue
-                may_be_damaged -= 1
-            faults.append(fault)
-    faults.sort()
-    return tuple(faults[:FAULTS_MAX])
-
-
-def _draw_trouble(plan: Plan, prng: Prng, at: int, is_changing: bool) -> list[Fault]:
-    """One trouble: what goes wrong, and often what mends it a while later."""
-    kind = FaultKind
-    node = prng.below(plan.nodes + 1)
-    other = 1 + prng.below(plan.nodes)
-    later = at + (20 + prng.below(400)) * MS
-    mask = prng.below(1 << plan.nodes) << 1
-    dice = prng.below(100)
-    if dice < 26:
-        back = [Fault(at + (5 + prng.below(300)) * MS, kind.RESTART, node or other)]
-        return [Fault(at, kind.CRASH, node or other), *back]
-    if dice < 30:
-        crashes = [Fault(at + prng.below(10) * MS, kind.CRASH, n) for n in range(1, plan.nodes + 1)]
-        return crashes + [Fault(later + prng.below(100) * MS, kind.RESTART, n) for n in range(1, plan.nodes + 1)]
-    if dice < 50:
-        return [Fault(at, kind.SPLIT, mask), Fault(later, kind.HEAL)]
-    if dice < 60:
-        return [Fault(at, kind.CUT, node, other), Fault(later, kind.HEAL)]
-    if dice < 66:
-        return [Fault(at, kind.PAUSE, node, 10 + prng.below(500))]
-    if dice < 71:
-        return [Fault(at, kind.SKEW, node or other, 960 + prng.below(81))]
-    if dice < 75:
-        return [Fault(at, kind.DISK_FULL, node or other), Fault(later, kind.DISK_FREE, node or other)]
-    if dice < 77:
-        return [Fault(at, kind.BIT_FLIP, other), Fault(at + MS, kind.CRASH, other)]
-    if dice < 81:
-        return [Fault(at, kind.SNAPSHOT, other)]
-    if dice < 87:
-        return [Fault(at, kind.TRANSFER, other)]
-    if dice < 90:
-        return [Fault(at, kind.CAMPAIGN, other)]
-    if dice < 93:
-        return [Fault(at, kind.LOSSY, prng.below(400)), Fault(later, kind.LOSSY, plan.loss)]
-    if dice < 96:
-        return [Fault(at, kind.SLOW_DISK, other, 5 + prng.below(200)), Fault(later, kind.SLOW_DISK, other, 0)]
-    if is_changing:
-        return [Fault(at + step * 60 * MS, _change(prng), _group(plan, prng)) for step in range(1 + prng.below(4))]
-    return [Fault(at, kind.CRASH, 0)]
-
-
-def _change(prng: Prng) -> FaultKind:
-    return FaultKind.CHANGE_JOINT if prng.chance(400) else FaultKind.CHANGE
-
-
-def _group(plan: Plan, prng: Prng) -> int:
-    """A set of at least two nodes."""
-    while True:
-        mask = prng.below(1 << plan.nodes) << 1
-        if mask.bit_count() >= 2:
-            return mask

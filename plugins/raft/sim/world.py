@@ -204,6 +204,7 @@ class World:
 
     def _stop(self, machine: Machine) -> None:
         machine.stopped()
+        self.invariants.check_disk(machine.id, machine.disk)
 
     def _restored(self, machine: Machine, snapshot: Snapshot) -> None:
         self.oracle.check_snapshot(snapshot.index, snapshot.data, machine.id)
@@ -290,6 +291,7 @@ class World:
             return
         disk = machine.disk
         token = disk.synced()
+        self.invariants.check_disk(target, disk)
         if disk.queue:
             self._sync(machine)
         self.feed(machine, Persisted(token))
