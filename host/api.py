@@ -55,6 +55,7 @@ from host.descriptors import PluginInfo as PluginInfo
 from host.descriptors import Receive as Receive
 from host.descriptors import Scope as Scope
 from host.descriptors import Send as Send
+from host.descriptors import Service as Service
 from host.descriptors import Task as Task
 from host.descriptors import WebSocketPolicy as WebSocketPolicy
 from host.errors import HostError as HostError

@@ -200,7 +200,12 @@ class Application:
         Raises:
             HostError: (or a group of them) one cannot be started, or the folder for their data cannot be made.
         """
-        needed = {service for plugin in inventory.ordered for service in plugin.info.services} - self.endpoints.keys()
+        configured = inventory.configured
+        needed = {
+            service
+            for plugin in inventory.ordered
+            for service in plugin.services(configured[plugin.name][1] if plugin.name in configured else None)
+        } - self.endpoints.keys()
         data_dir = made(self.settings.data.dir.absolute())
 
         async def start(service: str, run: Callable[..., Awaitable[None]]) -> None:
@@ -226,9 +231,11 @@ class Application:
 
     def _configured(self, inventory: Inventory, name: str) -> SupervisedConfig:
         host_part, config = inventory.configured[name]
+        plugin = next(plugin for plugin in inventory.ordered if plugin.name == name)
         return SupervisedConfig(
             config=config,
             run=RunSettings(
+                services=plugin.services(config),
                 threads_max=host_part.threads_max,
                 postgres_connections_max=host_part.postgres_connections_max or self.settings.postgres.connections_max,
             ),

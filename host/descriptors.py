@@ -31,9 +31,10 @@ class PluginInfo:
 
     `requires_api` is the lowest `host.api.API_VERSION` it works with, as "MAJOR.MINOR"; another MAJOR is refused.
     `requires` are plugins that must be enabled, start before and stop after this one; `after` only orders the start.
-    `services` are those it uses: asking the context for another is an error. `config` models its own section of
+    `services` are those it uses: asking the context for another is an error. `services_of` adds those that it uses
+    under a given configuration (it is called with the validated model). `config` models its own section of
     `[plugins.NAME]`. `migrations` is the folder with its numbered SQL files (`0001_seats.sql`), applied before its
-    tasks start. Missing `version` means that of the distribution.
+    tasks start, when it has Postgres. Missing `version` means that of the distribution.
     """
 
     summary: str
@@ -42,6 +43,7 @@ class PluginInfo:
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     services: frozenset[Service] = frozenset()
+    services_of: Callable[[Any], frozenset[Service]] | None = None
     config: type[BaseModel] | None = None
     migrations: Path | None = None
     docs_url: str = ""

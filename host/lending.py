@@ -35,7 +35,7 @@ class Lender:
         """Open what the plugin declared. Connections are made when first used, and a server that is away fails nothing
         yet. When the block ends, or is cancelled, all of them are closed.
         """
-        services = plugin.info.services
+        services = plugin.info.services if settings.services is None else settings.services
         lent = Lent()
         # Imports stand where they are needed, so that a host whose plugins use none of it starts without their weight.
         async with trio.open_nursery() as nursery:

@@ -16,7 +16,7 @@ import trio
 
 from host.context import Lent, PluginContext
 from host.data_dir import made
-from host.descriptors import Card, HealthCheck, Mount, Page, Scope, Task
+from host.descriptors import Card, HealthCheck, Mount, Page, Scope, Service, Task
 from host.errors import HostError, PluginError
 from host.plugins import LoadedPlugin
 from host.services.metrics import MetricsPage, plugin_metrics
@@ -46,8 +46,9 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """The host's own settings of one plugin, beside the plugin's configuration."""
+    """The host's own settings of one plugin, beside the plugin's configuration. `services` None: those of its info."""
 
+    services: frozenset[Service] | None = None
     threads_max: int = 8
     postgres_connections_max: int = 10
     drain_s: float = 5.0
@@ -176,7 +177,8 @@ class PluginRun:
         self._house.routes.unmount(name)
         async with trio.open_nursery() as nursery:
             with self._starting:
-                if self.plugin.info.migrations is not None:
+                is_optional = self.plugin.info.services_of is not None and self.lent.postgres is None
+                if self.plugin.info.migrations is not None and not is_optional:
                     await self._migrate(self.plugin.info.migrations)
                 for task in tasks:
                     await self._start(nursery, task)

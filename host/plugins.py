@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 
 from host import hookspecs
 from host.api import API_VERSION
-from host.descriptors import Command, PluginInfo
+from host.descriptors import Command, PluginInfo, Service
 from host.errors import PluginError
 
 BUILT_IN_PACKAGE = "plugins"
@@ -75,6 +75,11 @@ class LoadedPlugin:
     def hooks(self) -> list[str]:
         """The names of the hooks that it implements, sorted."""
         return sorted(hook for hook in _hook_names() if getattr(self.manager.hook, hook).get_hookimpls())
+
+    def services(self, config: Any) -> frozenset[Service]:
+        """The services that it uses under this configuration (None: the plugin has none, or none that is valid)."""
+        more = self.info.services_of
+        return self.info.services | (more(config) if more is not None and config is not None else frozenset())
 
     def call(self, hook: str, **arguments: Any) -> Any:
         """The result of a hook: the value of a first-result hook, else the implementation's items as a list.

@@ -57,7 +57,7 @@ def host_offer() -> list[Mount | Page]:
 
 
 async def _offer_of(plugin: LoadedPlugin, config: Any) -> Offer:
-    services = plugin.info.services
+    services = plugin.services(config)
     lent = Lent(
         postgres=Postgres(_NO_POSTGRES, name=plugin.name) if "postgres" in services else None,
         redis=Redis(_NO_REDIS, name=plugin.name) if "redis" in services else None,

@@ -78,7 +78,7 @@ async def _run_command(
     settings: Settings, plugin: LoadedPlugin, config: Any, command: Command, arguments: Namespace
 ) -> int:
     """Run one command in a context like that of a running plugin; its services close when it returns."""
-    services = plugin.info.services
+    services = plugin.services(config)
     data_dir = made(settings.data.dir.absolute())
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
@@ -94,7 +94,7 @@ async def _run_command(
             response_timeout_s=settings.postgres.response_timeout,
             redis_timeout_s=settings.redis.timeout,
         )
-        lent = await stack.enter_async_context(lender.lend(plugin, RunSettings()))
+        lent = await stack.enter_async_context(lender.lend(plugin, RunSettings(services=services)))
         if lent.postgres is not None and plugin.info.migrations is not None:
             await migrate(lent.postgres, plugin.name, plugin.info.migrations)
         ctx = PluginContext(
