@@ -1,0 +1,190 @@
+"""Who may ask: virtual keys, their limits and budgets; and what an open gateway lets in.
+
+Without any key in the configuration the gateway is open to whoever the host takes for its administrator: everybody on
+loopback, elsewhere who shows the admin token. Simulated models are open to all, because they cost nothing.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import Final
+
+from host.api import HttpProblem, Scope
+from plugins.gateway.core.errors import ApiError
+from plugins.gateway.core.limits import Bucket, Spending
+from plugins.gateway.core.usage import NANO, Usage
+from plugins.gateway.settings import KeySettings
+from plugins.gateway.targets import Route
+
+_SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(slots=True)
+class Key:
+    """One virtual key. `tenant` is "" for the open gateway; `digest` stands for the key, which is kept nowhere."""
+
+    tenant: str
+    digest: bytes = b""
+    models: tuple[str, ...] = ()
+    requests: Bucket | None = None
+    tokens: Bucket | None = None
+    spending: Spending = field(default_factory=lambda: Spending(None))
+    budget_period: str = "month"
+    expires: date | None = None
+    is_open: bool = False
+
+    def may_use(self, name: str, route: Route) -> bool:
+        """Whether it may ask for the model, by the name it used or the one it stands for."""
+        return not self.models or any(
+            fnmatchcase(asked, pattern) for pattern in self.models for asked in (name, route.name)
+        )
+
+
+class Admission:
+    """The keys of one run. Synchronous: nothing here waits for anything."""
+
+    def __init__(self, keys: Mapping[str, KeySettings], authorize: Callable[[Scope], None]) -> None:
+        self._authorize = authorize
+        self._open = Key("", is_open=True)
+        self._by_digest: dict[bytes, Key] = {}
+        self.by_name: dict[str, Key] = {}
+        for name, settings in keys.items():
+            self.add(key_of(name, settings, _digest(settings.key.reveal().encode())))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys at all."""
+        return not self._by_digest
+
+    def add(self, key: Key) -> None:
+        """Let this key in from now on."""
+        known = self.by_name.get(key.tenant)
+        if known is not None:
+            self._by_digest.pop(known.digest, None)
+        self._by_digest[key.digest] = key
+        self.by_name[key.tenant] = key
+
+    def remove(self, name: str) -> bool:
+        """Let it in no more; False when there is none of that name."""
+        key = self.by_name.pop(name, None)
+        if key is None:
+            return False
+        del self._by_digest[key.digest]
+        return True
+
+    def identify(self, headers: Mapping[bytes, bytes], now_ms: int) -> Key:
+        """Whose request it is, within its limit of requests, one of which is taken.
+
+        Raises:
+            ApiError: 401 without a key that is good, 429 when its limit or its budget is used up.
+        """
+        if not self._by_digest:
+            return self._open
+        shown = _shown(headers)
+        if not shown:
+            raise ApiError(401, "invalid_api_key", "You did not provide an API key: send Authorization: Bearer KEY")
+        key = self._by_digest.get(_digest(shown))
+        if key is None or (key.expires is not None and datetime.now(UTC).date() > key.expires):
+            raise ApiError(401, "invalid_api_key", "Incorrect API key provided, or it has expired")
+        _charge(key, now_ms)
+        return key
+
+    def check(self, key: Key, name: str, route: Route, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        """Whether this key may use this model.
+
+        Raises:
+            ApiError: 403.
+        """
+        if not key.is_open:
+            if not key.may_use(name, route):
+                message = f"This key may not use the model {name[:200]!r}"
+                raise ApiError(403, "model_not_allowed", message, param="model")
+            return
+        if route.is_simulated:
+            return
+        if _is_foreign_page(headers):
+            # Any site could have its visitors' browsers spend this machine's money.
+            raise ApiError(403, "key_required", "Pages of other sites need a key of this gateway: configure one")
+        try:
+            self._authorize(scope)
+        except HttpProblem:
+            message = "This gateway has no keys configured, so only its administrator may use real providers"
+            raise ApiError(401, "key_required", message) from None
+
+    def bill(self, tenant: str, usage: Usage, cost_nano_usd: int) -> None:
+        """A key's request has cost so much."""
+        key = self.by_name.get(tenant)
+        if key is None:
+            return
+        key.spending.add(cost_nano_usd, period_of(key.budget_period))
+        if key.tokens is not None:
+            key.tokens.take(usage.total_tokens, monotonic_ms())
+
+
+def key_of(name: str, settings: KeySettings, digest: bytes) -> Key:
+    """The key that a section of the configuration, or a request to the admin API, describes."""
+    budget = None if settings.budget_usd is None else round(settings.budget_usd * NANO)
+    return Key(
+        name,
+        digest,
+        settings.models,
+        Bucket(settings.requests_per_minute) if settings.requests_per_minute else None,
+        Bucket(settings.tokens_per_minute) if settings.tokens_per_minute else None,
+        Spending(budget),
+        settings.budget_period,
+        date.fromisoformat(settings.expires) if settings.expires else None,
+    )
+
+
+def period_of(kind: str) -> int:
+    """The number of the present day or month (UTC); always 0 for "total"."""
+    if kind == "day":
+        return int(time.time() // _SECONDS_A_DAY)
+    if kind == "month":
+        now = datetime.now(UTC)
+        return now.year * 12 + now.month
+    return 0
+
+
+def monotonic_ms() -> int:
+    """The clock of the limits."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def _charge(key: Key, now_ms: int) -> None:
+    if key.spending.is_exhausted(period_of(key.budget_period)):
+        raise ApiError(
+            429,
+            "insufficient_quota",
+            "This key has used up its budget",
+            type="insufficient_quota",
+            should_retry=False,
+        )
+    for bucket, amount, what in ((key.tokens, 1.0, "tokens"), (key.requests, 1.0, "requests")):
+        if bucket is not None and (wait_ms := bucket.wait_ms(amount, now_ms)):
+            message = f"Rate limit reached: this key has so many {what} a minute"
+            raise ApiError(429, "rate_limit_exceeded", message, retry_after_s=wait_ms / 1000)
+    if key.requests is not None:
+        key.requests.take(1.0, now_ms)
+
+
+def _shown(headers: Mapping[bytes, bytes]) -> bytes:
+    """The key that a request shows, as OpenAI's clients do or as Anthropic's."""
+    scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and shown:
+        return shown.strip()
+    return headers.get(b"x-api-key", b"") or headers.get(b"api-key", b"")
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _is_foreign_page(headers: Mapping[bytes, bytes]) -> bool:
+    origin = headers.get(b"origin")
+    if origin is None:
+        return False
+    return origin.lower().partition(b"://")[2] != headers.get(b"host", b"").lower()

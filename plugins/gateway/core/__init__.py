@@ -1,0 +1,1 @@
+"""What the gateway decides: pure functions and state machines over events and an integer clock."""

@@ -1,0 +1,43 @@
+"""Which endpoint can be served by which dialect, and by what."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from plugins.gateway.core.dialects.anthropic import ChatOverMessagesCodec, MessagesCodec
+from plugins.gateway.core.dialects.gemini import ChatOverGeminiCodec, EmbeddingsOverGeminiCodec
+from plugins.gateway.core.dialects.messages import MessagesOverChatCodec
+from plugins.gateway.core.dialects.openai import (
+    ChatCodec,
+    CompletionsCodec,
+    EmbeddingsCodec,
+    ModerationsCodec,
+    ResponsesCodec,
+)
+from plugins.gateway.core.reading import Codec
+
+Dialect = Literal["openai", "azure", "anthropic", "gemini"]
+Surface = Literal["chat", "completions", "embeddings", "responses", "messages", "moderations"]
+
+_OPENAI: Final[Mapping[str, Codec]] = {
+    "chat": ChatCodec(),
+    "completions": CompletionsCodec(),
+    "embeddings": EmbeddingsCodec(),
+    "responses": ResponsesCodec(),
+    "messages": MessagesOverChatCodec(ChatCodec()),
+    "moderations": ModerationsCodec(),
+}
+CODECS: Final[Mapping[str, Mapping[str, Codec]]] = {
+    "openai": _OPENAI,
+    "azure": _OPENAI,
+    "anthropic": {"chat": ChatOverMessagesCodec(), "messages": MessagesCodec()},
+    "gemini": {
+        "chat": ChatOverGeminiCodec(),
+        "embeddings": EmbeddingsOverGeminiCodec(),
+        "messages": MessagesOverChatCodec(ChatOverGeminiCodec()),
+    },
+}
+
+
+def codec_of(dialect: str, surface: str) -> Codec | None:
+    """Who speaks for `surface` to upstreams of `dialect`, None when nobody does."""
+    return CODECS[dialect].get(surface)

@@ -1,0 +1,32 @@
+"""What `/openapi.json` says of the gateway's routes."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from host.api import Operation
+
+_ERRORS: Final[Mapping[int, str]] = {
+    400: "Not a request, in the shape of OpenAI's errors",
+    401: "No key, or not a good one",
+    404: "No such model",
+    429: "A limit or a budget is used up",
+    502: "The upstream failed, and so did all others that were tried",
+    503: "No upstream takes requests now: Retry-After says when",
+    504: "A clock ran out; `code` says which",
+}
+
+
+def _post(path: str, summary: str) -> Operation:
+    return Operation("POST", path, summary, responses={200: "The answer, or a stream of events", **_ERRORS})
+
+
+V1: Final = (
+    _post("/v1/chat/completions", "Chat Completions"),
+    _post("/v1/completions", "Completions"),
+    _post("/v1/embeddings", "Embeddings"),
+    _post("/v1/responses", "Responses"),
+    _post("/v1/messages", "Anthropic's Messages"),
+    _post("/v1/moderations", "Moderations"),
+    Operation("GET", "/v1/models", "The models that can be asked for", responses={200: "A list"}),
+    Operation("GET", "/v1/models/{model}", "One model", responses={200: "The model", 404: "No such model"}),
+)

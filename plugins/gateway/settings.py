@@ -1,0 +1,186 @@
+"""The gateway's section of the configuration, `[plugins.gateway]`. Every default is one to run with."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from host.api import Duration, Secret, Size
+from plugins.gateway.core.catalog import KNOWN
+from plugins.gateway.core.dialects.table import Dialect
+from plugins.gateway.core.routing import Strategy
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Part(BaseModel):
+    """What all parts of the section share: unknown keys are errors, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceSettings(Part):
+    """US dollars for a million tokens."""
+
+    input: float = Field(default=0.0, ge=0)
+    output: float = Field(default=0.0, ge=0)
+    cached: float | None = Field(default=None, ge=0)
+
+
+class ProviderSettings(Part):
+    """One upstream. Of a provider that is known by its name, only what differs needs to be said."""
+
+    kind: Dialect | None = Field(default=None, description="The dialect it speaks.")
+    base_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$", description="Up to and with /v1.")
+    api_key: Secret | None = Field(default=None, description="Its key; known providers have theirs in the environment.")
+    models: tuple[ModelName, ...] = Field(default=(), description="Models it is asked for by their bare names.")
+    api_version: str = Field(default="2024-10-21", description="Of Azure OpenAI.")
+    headers: dict[str, str] = Field(default={}, description="Sent with every request.")
+    enabled: bool = True
+
+
+class TargetSettings(Part):
+    """One model of one provider, as a member of a group."""
+
+    model: Annotated[str, Field(pattern=r"^[^/\s]+/\S+$")]
+    weight: float = Field(default=1.0, ge=0)
+    context: int | None = Field(default=None, gt=0, description="How many tokens its window has.")
+
+
+def _to_target(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _to_group(value: object) -> object:
+    if isinstance(value, str):
+        value = [value]
+    return {"targets": value} if isinstance(value, list) else value
+
+
+Target = Annotated[TargetSettings, BeforeValidator(_to_target)]
+
+
+class GroupSettings(Part):
+    """A name that clients may ask for, and the targets behind it in their order."""
+
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=32)]
+    strategy: Strategy = "priority"
+    hedge: bool = Field(default=False, description="Ask a second target when the first is slow to begin.")
+    shadow: str = Field(default="", description="A target that gets a copy of each request, its answers thrown away.")
+    cache: bool = True
+
+
+Group = Annotated[GroupSettings, BeforeValidator(_to_group)]
+
+
+class KeySettings(Part):
+    """A virtual key: who has it may use these models, so often, for so much."""
+
+    key: Secret
+    models: tuple[str, ...] = Field(
+        default=(), description="Names it may ask for; none is all. A final * matches any rest."
+    )
+    requests_per_minute: int | None = Field(default=None, gt=0)
+    tokens_per_minute: int | None = Field(default=None, gt=0)
+    budget_usd: float | None = Field(default=None, ge=0)
+    budget_period: Literal["day", "month", "total"] = "month"
+    expires: str = Field(default="", description="A date, 2027-01-31, after which it is refused.")
+
+
+class SimulatedSettings(Part):
+    """The simulated providers: real servers on loopback with the real wire formats, and invented answers."""
+
+    enabled: Literal["auto", "on", "off"] = Field(default="auto", description="auto: when no real provider is there.")
+    first_token: Duration = Field(default=0.04, le=60, description="Until the first token.")
+    token_interval: Duration = Field(default=0.008, le=60, description="Between two tokens.")
+    price_per_million: float = Field(
+        default=1.0, ge=0, description="A pretended price in USD, so that savings can be watched."
+    )
+
+
+class ClockSettings(Part):
+    """How long each phase of an upstream call may take."""
+
+    connect: Duration = Field(default=5.0, gt=0)
+    first_token: Duration = Field(default=60.0, gt=0)
+    between_chunks: Duration = Field(default=60.0, gt=0)
+    total: Duration = Field(default=600.0, gt=0)
+
+
+class RetrySettings(Part):
+    """How often and how fast to try again."""
+
+    rounds: int = Field(default=3, ge=1, le=10, description="Passes over the targets of a group.")
+    attempts_max: int = Field(default=6, ge=1, le=32)
+    backoff: Duration = Field(default=0.25, gt=0)
+    backoff_max: Duration = Field(default=8.0, gt=0)
+    patience: Duration = Field(default=2.0, ge=0)
+    budget_ratio: float = Field(default=0.2, ge=0, le=1)
+    budget_reserve: int = Field(default=100, ge=1)
+
+
+class BreakerSettings(Part):
+    """When a target is left alone, and for how long."""
+
+    failures: int = Field(default=5, ge=1)
+    window: int = Field(default=20, ge=2, le=1000)
+    pause: Duration = Field(default=1.0, gt=0)
+    pause_max: Duration = Field(default=30.0, gt=0)
+
+
+class HedgeSettings(Part):
+    """Second requests for those that are slow to begin; groups switch it on."""
+
+    after: Duration = Field(
+        default=0.0, ge=0, description="0: the 95th percentile of the target's recent first tokens."
+    )
+    after_min: Duration = Field(default=0.05, ge=0)
+    budget_ratio: float = Field(default=0.05, ge=0, le=1)
+
+
+class CacheSettings(Part):
+    """The exact-match cache."""
+
+    enabled: bool = True
+    ttl: Duration = Field(default=3600.0, gt=0)
+    bytes_max: Size = Field(default=64 * 2**20, ge=2**20)
+    entry_bytes_max: Size = Field(default=4 * 2**20, ge=1024)
+    temperature_max: float = Field(default=2.0, ge=0, description="Hotter requests are not cached.")
+    single_flight: bool = True
+
+
+class Settings(Part):
+    """Everything the gateway can be told."""
+
+    providers: dict[Name, ProviderSettings] = {}
+    providers_from_environment: bool = True
+    models: dict[ModelName, Group] = {}
+    virtual_keys: dict[Name, KeySettings] = {}
+    prices: dict[ModelName, PriceSettings] = {}
+    body_bytes_max: Size = Field(default=32 * 2**20, ge=1024)
+    upstream_connections_max: int = Field(default=2000, ge=1, le=60_000)
+    use_postgres: bool = False
+    use_redis: bool = False
+    simulated: SimulatedSettings = SimulatedSettings()
+    clocks: ClockSettings = ClockSettings()
+    retries: RetrySettings = RetrySettings()
+    breaker: BreakerSettings = BreakerSettings()
+    hedge: HedgeSettings = HedgeSettings()
+    cache: CacheSettings = CacheSettings()
+
+    @model_validator(mode="after")
+    def _providers_are_complete(self) -> Self:
+        for name, provider in self.providers.items():
+            if name not in KNOWN and not provider.base_url:
+                raise ValueError(f"providers.{name} needs a base_url: it is none that is known by its name")
+        return self
+
+
+def known_environment(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """The known providers whose key is in the environment, by name, with that key."""
+    return {
+        name: Secret(environment[known.key_variable], reference={"env": known.key_variable})
+        for name, known in KNOWN.items()
+        if known.key_variable and environment.get(known.key_variable)
+    }

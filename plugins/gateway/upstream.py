@@ -1,0 +1,305 @@
+"""One attempt at one target: the request out, and the answer up to the point of no return.
+
+For a stream that point is the first token: everything before it can still be thrown away and asked elsewhere. For any
+other answer it is the last byte. What goes wrong before is an `AttemptFailed`, with all the next decision needs.
+"""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+import trio
+
+from host.api import clock_of
+from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
+from plugins.gateway.core.dialects.openai import error_of
+from plugins.gateway.core.dialects.table import codec_of
+from plugins.gateway.core.errors import (
+    Failure,
+    failure_of_answer,
+    failure_of_clock,
+    failure_of_connection,
+    failure_of_status,
+)
+from plugins.gateway.core.reading import (
+    Malformed,
+    Reader,
+    Seed,
+    UpstreamSaid,
+    Whole,
+    make_request,
+    read_end,
+    read_event,
+    read_whole,
+)
+from plugins.gateway.core.retry import parse_retry_after
+from plugins.gateway.core.sse import EventDecoder, EventTooLarge
+from plugins.gateway.core.usage import Usage, estimate_tokens
+from plugins.gateway.settings import ClockSettings
+from plugins.gateway.targets import Target
+
+ANSWER_BYTES_MAX: Final = 64 * 2**20
+"""One answer, or one event of a stream: images come as base64 in one piece."""
+ERROR_BYTES_MAX: Final = 64 * 1024
+FRAMES_BEFORE_TOKEN_MAX: Final = 1000
+"""Events held back while no token has come; an upstream that sends more is not going to."""
+_PASSED_ON: Final = (b"openai-processing-ms", b"openai-version", b"openai-organization")
+_PASSED_ON_PREFIX: Final = b"x-ratelimit-"
+CLOSE_S: Final = 1.0
+
+
+class AttemptFailed(Exception):
+    """The target gave no answer; another may be asked."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error.message)
+        self.failure = failure
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer that has begun: `whole` when it is complete, else `frames` so far and where more come from."""
+
+    target: Target
+    response: httpx.Response
+    began_ns: int
+    first_token_us: float = 0.0
+    whole: Whole | None = None
+    reader: Reader | None = None
+    frames: list[bytes] = field(default_factory=list)
+    _decoder: EventDecoder | None = None
+    _parts: AsyncIterator[bytes] | None = None
+
+    def passed_on(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Headers of the upstream that clients may see."""
+        return tuple(
+            (name, value)
+            for name, value in ((name.lower(), value) for name, value in self.response.headers.raw)
+            if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
+        )
+
+    async def aclose(self) -> None:
+        """Let go of the connection: it serves again when the answer was read to its end, else it is closed."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+            await self.response.aclose()
+            if isinstance(self._parts, AsyncGenerator):
+                # Left to the collector it would be reported as forgotten.
+                await self._parts.aclose()
+
+    async def more(self) -> list[bytes]:
+        """The next frames, [] once the stream is over.
+
+        Raises:
+            AnswerBroken: it broke off, fell silent, or said that it failed.
+        """
+        assert self.reader is not None
+        try:
+            while not self.reader.is_done:
+                frames = await self._read_on()
+                if frames is None:
+                    return read_end(self.reader)
+                if frames:
+                    return frames
+            return []
+        except (Malformed, UpstreamSaid, EventTooLarge, httpx.HTTPError) as error:
+            raise AnswerBroken(_failure_of(self.target.provider.name, error)) from None
+
+    async def open_stream(self, event_bytes_max: int) -> None:
+        """Read up to the first token. Raises like `more`, unwrapped."""
+        assert self.reader is not None
+        self._decoder = EventDecoder(event_bytes_max)
+        # Raw bytes cost half as much, and nothing compressed was asked for.
+        encoded = self.response.headers.get("content-encoding", "identity") != "identity"
+        stream = self.response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        self._parts = self.response.aiter_bytes() if encoded else stream.__aiter__()
+        while not self.reader.has_started:
+            frames = await self._read_on()
+            if frames is None:
+                self.frames += read_end(self.reader)
+                break
+            self.frames += frames
+            if self.reader.is_done:
+                break
+            if len(self.frames) > FRAMES_BEFORE_TOKEN_MAX:
+                raise Malformed("its stream says nothing")
+        if not self.frames:
+            raise Malformed("its stream ended before it said anything")
+        self.first_token_us = (time.perf_counter_ns() - self.began_ns) / 1e3
+
+    async def drain(self) -> None:
+        """Read what comes after the end of the answer, for a moment, so that the connection can serve again."""
+        if self._parts is None:
+            return
+        with trio.move_on_after(CLOSE_S):
+            try:
+                async for _ in self._parts:
+                    pass
+            except httpx.HTTPError:
+                pass
+
+    async def _read_on(self) -> list[bytes] | None:
+        """Frames out of one read, None at the end of the stream."""
+        assert self._decoder is not None
+        assert self._parts is not None
+        assert self.reader is not None
+        try:
+            data = await self._parts.__anext__()
+        except StopAsyncIteration:
+            events = self._decoder.end()
+            if not events:
+                return None
+        else:
+            events = self._decoder.feed(data)
+        frames: list[bytes] = []
+        for name, payload in events:
+            frames += read_event(self.reader, name, payload)
+        return frames
+
+
+class Upstreams:
+    """Makes attempts over one transport: httpx's requests and responses, without what its client adds for pages
+    (cookies, redirects, authentication flows), which would cost as much again."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, clocks: ClockSettings) -> None:
+        self._transport = transport
+        self._clocks = clocks
+        base = {"connect": clocks.connect, "between_chunks": clocks.between_chunks}
+        # The other two clocks span several steps: they are cancel scopes of their own.
+        self._extensions = {"timeout": base}
+
+    async def attempt(self, call: Call, target: Target) -> Opened:
+        """Ask the target.
+
+        Raises:
+            AttemptFailed: there is no answer, or none that can be used.
+            ApiError: the request cannot be put to this target at all, or is wrong.
+
+        A cancellation closes the connection at once.
+        """
+        codec = codec_of(target.provider.dialect, call.surface)
+        assert codec is not None, "targets that do not speak for the endpoint are not planned"
+        is_stream = call.stream and codec.streams
+        outgoing = make_request(codec, call.body, call.raw, target.model, stream=is_stream)
+        request = target.request(outgoing, self._extensions)
+        for name, value in (*outgoing.headers, *call.forwarded):
+            request.headers.setdefault(name.decode(), value.decode("latin-1"))
+        seed = Seed(f"chatcmpl-{call.request_id}", int(time.time()), target.model)
+        reader = codec.reader(seed) if is_stream else None
+        seconds = self._clocks.first_token if is_stream else self._clocks.total
+        opened: Opened | None = None
+        with trio.CancelScope(deadline=trio.current_time() + seconds) as first_token:
+            try:
+                began_ns = time.perf_counter_ns()
+                response = await self._transport.handle_async_request(request)
+                opened = Opened(target, response, began_ns, reader=reader)
+                if not 200 <= response.status_code < 300:
+                    raise AttemptFailed(await self._read_failure(target, response))
+                if is_stream:
+                    await opened.open_stream(ANSWER_BYTES_MAX)
+                else:
+                    opened.whole = read_whole(codec, await _read_body(response, ANSWER_BYTES_MAX), seed)
+                return opened
+            except BaseException as error:
+                if opened is not None:
+                    await opened.aclose()
+                if isinstance(error, Malformed | UpstreamSaid | EventTooLarge | httpx.HTTPError):
+                    raise AttemptFailed(_failure_of(target.provider.name, error)) from None
+                raise
+        assert first_token.cancelled_caught
+        raise AttemptFailed(failure_of_clock(target.provider.name, "first_token" if is_stream else "total"))
+
+    async def _read_failure(self, target: Target, response: httpx.Response) -> Failure:
+        try:
+            content = await _read_body(response, ERROR_BYTES_MAX)
+        except (Malformed, httpx.HTTPError):
+            content = b""
+        code, message, kind, param = error_of(content)
+        status = response.status_code
+        retry_after_s = parse_retry_after(response.headers.raw, time.time()) if status in (429, 503, 529) else None
+        return failure_of_status(
+            target.provider.name,
+            status,
+            code=code,
+            message=message or f"{target.provider.name} answered {status}",
+            kind=kind,
+            param=param,
+            retry_after_s=retry_after_s,
+        )
+
+
+async def relay(opened: Opened, meta: Meta, call: Call, sink: Sink) -> Outcome:
+    """Hand an answer on to its end. Raises `AnswerBroken` when it does not end well; `sink.end` is not called then."""
+    reader, whole = opened.reader, opened.whole
+    await sink.begin(meta)
+    if whole is not None:
+        await sink.whole(whole)
+        outcome = Outcome(meta, *_billed(opened, call), is_final=whole.is_final)
+        await sink.end(None, outcome)
+        return outcome
+    assert reader is not None
+    frames = opened.frames
+    while frames:
+        await sink.frames(frames)
+        frames = await opened.more()
+    outcome = Outcome(meta, *_billed(opened, call), is_final=reader.is_final)
+    await sink.end(reader, outcome)
+    await opened.drain()
+    return outcome
+
+
+def _billed(opened: Opened, call: Call) -> tuple[Usage, int]:
+    usage = usage_of(opened, call)
+    return usage, opened.target.price.nano_usd(usage)
+
+
+def usage_of(opened: Opened, call: Call) -> Usage:
+    """What the upstream reported, or else an estimate from what went through, also of a stream that was broken off."""
+    if opened.whole is not None:
+        reported = opened.whole.usage
+        output_bytes = len(opened.whole.body) if reported is None and call.surface != "embeddings" else 0
+    else:
+        assert opened.reader is not None
+        reported = opened.reader.usage if opened.reader.is_done else None
+        output_bytes = opened.reader.output_bytes
+    if reported is not None:
+        return reported
+    return Usage(call.prompt_tokens, estimate_tokens(output_bytes), is_estimated=True)
+
+
+async def _read_body(response: httpx.Response, bytes_max: int) -> bytes:
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length) <= bytes_max:
+        return await response.aread()
+    parts: list[bytes] = []
+    size = 0
+    chunks = response.aiter_bytes()
+    assert isinstance(chunks, AsyncGenerator)
+    async with aclosing(chunks):
+        async for part in chunks:
+            size += len(part)
+            if size > bytes_max:
+                raise Malformed(f"it is larger than {bytes_max} bytes")
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _failure_of(provider: str, error: BaseException) -> Failure:
+    if isinstance(error, UpstreamSaid):
+        return failure_of_status(
+            provider,
+            error.status,
+            code=error.code,
+            message=error.message,
+            kind=error.type,
+            param=None,
+            retry_after_s=None,
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return failure_of_clock(provider, clock_of(error) or "first_byte")
+    if isinstance(error, httpx.HTTPError):
+        return failure_of_connection(provider, refused=isinstance(error, httpx.ConnectError))
+    return failure_of_answer(provider, str(error))
