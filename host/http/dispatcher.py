@@ -108,6 +108,7 @@ class Dispatcher:
         owner = self._table.nobody
         try:
             self._check_size(scope)
+            _check_framing(headers)
             security.check_host(self._policy, headers.get(b"host"))
             entry = self._table.find(_normal_path(scope, headers))
             if entry is None:
@@ -376,6 +377,18 @@ def _is_quiet(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.split((AnswerAborted, ClientDisconnected))[1] is None
     return isinstance(error, AnswerAborted | ClientDisconnected)
+
+
+def _check_framing(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body with two lengths, and go on with nothing after it (RFC 9112 §6.1).
+
+    "A server MAY reject a request that contains both Content-Length and Transfer-Encoding [...]. Regardless, the server
+    MUST close the connection after responding to such a request to avoid the potential attacks": what a proxy takes
+    for the body, this host might take for the next request.
+    """
+    if b"transfer-encoding" in headers and b"content-length" in headers:
+        close = {"Connection": "close"}
+        raise HttpProblem(400, "the request has both a Content-Length and a Transfer-Encoding", headers=close)
 
 
 def _normal_path(scope: Scope, headers: Mapping[bytes, bytes]) -> str:

@@ -18,6 +18,7 @@ from host.http.limits import Limits
 from host.http.pages import Pages
 from host.http.security import Policy
 from tests.host.http.memory import Exchange, ask, exchange
+from tests.host.http.serving import GET, every_engine, serving
 
 JSON = (b"content-type", b"application/json")
 FOREIGN = (b"origin", b"https://evil.example")
@@ -309,6 +310,21 @@ async def test_sizes_beyond_their_limits_are_refused() -> None:
         ("/api", b"x", 400),
     ]:
         assert (await ask(made, "POST", path, JSON, (b"content-length", size))).status == status, (path, size)
+
+
+@every_engine
+async def test_a_body_with_two_lengths_is_refused_and_ends_its_connection(engine_name: str) -> None:
+    """RFC 9112 §6.1: "the server MUST close the connection after responding to such a request"."""
+    request = (
+        b"POST /%b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    async with serving(dispatcher(Mount("/api", reader)), engine_name=engine_name) as server:
+        for path in (b"api", b"nowhere"):
+            async with await server.connect() as peer:
+                await peer.send(request % path + GET % b"api")
+                received = await peer.to_end()
+                assert received.startswith(b"HTTP/1.1 400")
+                assert received.count(b"HTTP/1.1") == 1
 
 
 @pytest.mark.parametrize(
