@@ -10,8 +10,8 @@ import trio
 
 from host.descriptors import ASGIApp
 from host.http.engine import TLS, EngineStatistics, limit_stalls
-from host.http.lane.http1 import Connection
-from host.http.lane.shared import Address, Counts, Shared, address, peer_of
+from host.http.lane.http1 import Address, Connection
+from host.http.lane.shared import Counts, Shared
 from host.http.lane.watch import Leavers, run_clocks
 from host.http.limits import KIB, ConnectionGate, Limits
 
@@ -86,7 +86,7 @@ class NativeEngine:
         self, listener: socket.socket, shared: Shared, leavers: Leavers, connections: trio.Nursery
     ) -> None:
         """Take connections in until cancelled; closes the listener."""
-        server = address(listener.getsockname())
+        server = _address(listener.getsockname())
         with listener:
             while True:
                 await trio.lowlevel.wait_readable(listener)
@@ -109,7 +109,7 @@ class NativeEngine:
     ) -> None:
         assert self._gate is not None
         try:
-            client = peer_of(sock)
+            client = _address(sock.getpeername())
         except OSError:
             sock.close()
             return
@@ -127,6 +127,11 @@ class NativeEngine:
             await connection.run()
         finally:
             self._gate.leave(peer)
+
+
+def _address(name: object) -> Address:
+    """A socket's name as ASGI wants it: host and port, None for a unix socket."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
 
 
 async def _cut_after_grace(shared: Shared) -> None:

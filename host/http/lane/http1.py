@@ -13,7 +13,7 @@ from host.descriptors import Scope
 from host.errors import HttpProblem
 from host.http.lane.request import Refusal, Request, RequestParser
 from host.http.lane.response import DISCARDED_BYTES_MAX, Exchange
-from host.http.lane.shared import Address, Shared, run_guarded
+from host.http.lane.shared import Shared, run_guarded
 from host.http.lane.websocket import WebSocket
 from host.http.lane.wire import Wire
 
@@ -21,9 +21,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
 # How long the rest of a request is read after our last byte, so that the peer gets it before a reset.
 LINGER_S = 1.0
-# A client that has closed its side may have done so right behind its request, still waiting for the answer.
-LEAVE_HTTP_S = 0.025
+# A client that has closed its side may have done so right behind its request, and still wait for the answer.
+LEAVE_S = 0.025
 
+Address = tuple[str, int] | None
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
 _EXTENSIONS: dict[str, dict[str, Any]] = {"http.response.pathsend": {}}
 
@@ -31,41 +32,22 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {"http.response.pathsend": {}}
 class Connection:
     """A connection from its acceptance to its end. `run` is its task.
 
-    `deadline` is the time at which it must have got on with what it waits for; the engine's clock calls `expire`.
+    `deadline` is the time by which it must have got on with what it waits for; the engine's clock looks at it.
     """
-
-    __slots__ = (
-        "_client",
-        "_exchange",
-        "_is_idle",
-        "_parser",
-        "_scheme",
-        "_server",
-        "_websocket",
-        "deadline",
-        "has_expired",
-        "scope",
-        "shared",
-        "wire",
-    )
 
     def __init__(self, shared: Shared, sock: socket.socket, client: Address, server: Address) -> None:
         self.shared = shared
         self.scope = trio.CancelScope()
         self.wire = Wire(sock, self._lost, shared.limits.write_stall_s)
         self.deadline = math.inf
-        self.has_expired = False
+        # The exchange whose app runs.
+        self.exchange: Exchange | None = None
+        self._has_expired = False
         self._client = client
         self._server = server
-        self._is_idle = False
         self._parser = RequestParser(shared.limits)
-        self._exchange: Exchange | None = None
+        self._is_reading = False
         self._websocket: WebSocket | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether an app runs for this connection."""
-        return self._exchange is not None
 
     async def run(self) -> None:
         """Serve until either side ends. Never raises an `Exception`: what goes wrong goes wrong for this peer alone.
@@ -82,32 +64,17 @@ class Connection:
             log.exception("connection ended by an error in the HTTP protocol")
         finally:
             del self.shared.connections[number]
-            self.wire.close()
-
-    def peer_left(self) -> float | None:
-        """The kernel says that the peer has closed its side. How long the app may go on; None when there is none."""
-        if self._websocket is not None:
-            self._websocket.peer_left()
-            return None
-        if self._exchange is None:
-            # Whoever reads will read the end.
-            return None
-        self._exchange.client_left()
-        return LEAVE_HTTP_S
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        self.deadline = math.inf
-        if self._websocket is not None:
-            self._websocket.expire()
-            return
-        self.has_expired = True
-        self.wire.wake_reader()
+            self.wire.sock.close()
 
     def tick(self, now_s: float) -> None:
         """The engine's clock."""
         if now_s > self.deadline:
-            self.expire()
+            self.deadline = math.inf
+            if self._websocket is not None:
+                self._websocket.expire()
+            else:
+                self._has_expired = True
+                self.wire.end(socket.SHUT_RD)
         elif now_s > self.wire.stalls_at:
             self.shared.counts.stalled += 1
             log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
@@ -116,26 +83,36 @@ class Connection:
             self._websocket.tick(now_s)
 
     def set_deadline(self, after_s: float) -> None:
-        """Have the clock call `expire` so much later."""
+        """Give it so long to get on."""
         self.deadline = trio.current_time() + after_s
+
+    def peer_left(self) -> bool:
+        """The kernel says that the peer has closed its side. Whether that ends the app in `LEAVE_S`."""
+        if self._websocket is not None:
+            self._websocket.peer_left()
+        elif self.exchange is not None:
+            self.exchange.client_left()
+            return True
+        # Whoever reads will read the end.
+        return False
+
+    def tell_restart(self) -> None:
+        """Begin the drain of this connection: it ends now when it idles, else with its answer."""
+        if self._websocket is not None:
+            self._websocket.restart()
+        elif self._is_reading and self._parser.is_between_requests:
+            self.wire.end(socket.SHUT_RD)
 
     def cut(self, reason: str) -> None:
         """End the connection at once, whatever runs for it."""
         self.wire.cut()
         self.scope.cancel(reason=reason)
 
-    def tell_restart(self) -> None:
-        """Begin the drain of this connection: it ends now when it idles, else with its answer."""
-        if self._websocket is not None:
-            self._websocket.restart()
-        elif self._is_idle and self._parser.is_between_requests:
-            self.wire.wake_reader()
-
     async def read_body(self, request: Request) -> bool:
         """Wait until more of the body is there, or all of it; False when it will never be."""
         parser = self._parser
         while not request.parts and not request.is_complete:
-            if parser.has_pending:
+            if parser.pending:
                 parser.advance()
             elif parser.fault is not None:
                 return False
@@ -144,73 +121,84 @@ class Connection:
             else:
                 return False
         # What came with it is of the same read.
-        while parser.has_pending and not request.is_complete:
+        while parser.pending and not request.is_complete:
             parser.advance()
         return True
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer in the app's place, and end the connection."""
+        body = to_json(HttpProblem(refusal.status, refusal.detail).body())
+        head = b"%b%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        await self.wire.send(head % (self.shared.head_for(refusal.status), refusal.header, len(body)) + body)
+        await self.linger()
+
+    async def linger(self) -> None:
+        """Say that nothing more comes, and read what the peer still sends, for a bounded moment.
+
+        A close with unread bytes makes the kernel send a reset, which can destroy an answer on its way.
+        """
+        if not self.wire.is_lost:
+            self.wire.end(socket.SHUT_WR)
+            self.deadline = ends_at = trio.current_time() + LINGER_S
+            while trio.current_time() < ends_at and await self.wire.receive():
+                pass
 
     def _lost(self) -> None:
         self.scope.cancel(reason="the client has left")
 
     async def _serve(self) -> None:
-        limits = self.shared.limits
-        self.set_deadline(limits.header_read_s)
+        shared = self.shared
+        keep_alive_s = shared.limits.keep_alive_s
+        self.set_deadline(shared.limits.header_read_s)
         while (request := await self._next_request()) is not None:
             self.deadline = math.inf
             if request.has_upgrade:
-                if self._is_websocket(request):
-                    await self._run_websocket(request)
+                if b"websocket" in [protocol.lower() for protocol in request.values(b"upgrade")]:
+                    rest, self._parser.pending = bytes(self._parser.pending), b""
+                    self._websocket = WebSocket(self, self._scope(request, "websocket"), request, rest)
+                    await self._websocket.run()
                     return
                 self._parser.ignore_upgrade(request)
-            exchange = Exchange(self, request)
-            self._exchange = exchange
-            try:
-                await run_guarded(self.shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
-                if not await self._finish(exchange):
-                    return
-            finally:
-                self._exchange = None
-            self.deadline = trio.current_time() + limits.keep_alive_s
+            exchange = self.exchange = Exchange(self, request)
+            await run_guarded(shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
+            if not await self._finish(exchange):
+                return
+            self.exchange = None
+            self.deadline = shared.now_s + keep_alive_s
         if self._parser.fault is not None:
             await self.refuse(self._parser.fault)
 
     async def _next_request(self) -> Request | None:
         """The next request with a complete head; None when there is none, and then perhaps a fault."""
         parser = self._parser
-        if parser.ready:
+        if parser.ready or parser.pending:
             # Pipelined ones take turns with everybody else's.
             await trio.lowlevel.checkpoint()
         while not parser.ready:
-            if parser.has_pending:
+            if parser.pending:
                 parser.advance()
                 continue
-            if parser.fault is not None:
+            if parser.fault is not None or (self.shared.is_draining and parser.is_between_requests):
                 return None
-            if self.shared.is_draining and parser.is_between_requests:
-                return None
-            self._is_idle = True
+            self._is_reading = True
             data = await self.wire.receive()
-            self._is_idle = False
-            if data:
-                parser.feed(data)
-                continue
-            if self.has_expired and not parser.is_between_requests:
-                parser.fault = Refusal(408, "the headers took too long")
-            return None
+            self._is_reading = False
+            if not data:
+                if self._has_expired and not parser.is_between_requests:
+                    parser.fault = Refusal(408, "the headers took too long")
+                return None
+            parser.feed(data)
+            parser.advance()
         return parser.ready.popleft()
 
     async def _finish(self, exchange: Exchange) -> bool:
         """End the exchange as its app left it; whether the connection can go on with the next."""
         wire, request = self.wire, exchange.request
-        if wire.has_unsent:
+        if wire.unsent:
             await wire.flush()
         if not exchange.has_begun:
-            fault = self._parser.fault
-            if not request.is_complete and fault is not None:
-                await self.refuse(fault)
-                return False
-            if exchange.is_client_gone and not request.is_complete:
-                return False
-            await self.refuse(Refusal(500, "the app gave no answer"))
+            if request.is_complete or self._parser.fault is not None or not exchange.is_client_gone:
+                await self.refuse(self._parser.fault or Refusal(500, "the app gave no answer"))
             return False
         if not exchange.is_complete:
             exchange.abort()
@@ -232,52 +220,21 @@ class Connection:
             request.parts.clear()
         return True
 
-    async def refuse(self, refusal: Refusal) -> None:
-        """Answer for the app, and end the connection."""
-        problem = HttpProblem(refusal.status, refusal.detail)
-        body = to_json(problem.body())
-        head = b"%b%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        await self.wire.send(head % (self.shared.head_for(refusal.status), refusal.header, len(body)) + body)
-        await self.linger()
-
-    async def linger(self) -> None:
-        """Say that nothing more comes, and read what the peer still sends, for a bounded moment.
-
-        A close with unread bytes makes the kernel send a reset, which can destroy an answer on its way.
-        """
-        if self.wire.is_lost:
-            return
-        self.wire.send_end()
-        self.deadline = ends_at = trio.current_time() + LINGER_S
-        while trio.current_time() < ends_at and await self.wire.receive():
-            pass
-
     def _scope(self, request: Request, kind: str) -> Scope:
-        target, _, query = request.target.partition("?")
+        raw_path, _, query = request.target.partition(b"?")
+        path = raw_path.decode("ascii")
         return {
             "type": kind,
             "asgi": _ASGI,
             "http_version": request.http_version,
             "method": request.method,
             "scheme": "http",
-            "path": unquote(target) if "%" in target else target,
-            "raw_path": target.encode("ascii"),
-            "query_string": query.encode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
             "root_path": "",
             "headers": request.headers,
             "client": self._client,
             "server": self._server,
-            "extensions": _EXTENSIONS.copy(),
+            "extensions": _EXTENSIONS,
         }
-
-    @staticmethod
-    def _is_websocket(request: Request) -> bool:
-        # RFC 9110 §7.8: Upgrade is to be ignored in HTTP/1.0.
-        return request.http_version == "1.1" and b"websocket" in request.values(b"upgrade")
-
-    async def _run_websocket(self, request: Request) -> None:
-        scope = self._scope(request, "websocket")
-        del scope["method"]
-        scope["scheme"] = "ws"
-        self._websocket = WebSocket(self, scope, request, self._parser.take_rest())
-        await self._websocket.run()

@@ -2,7 +2,7 @@
 
 llhttp in its strict mode refuses, with 400: bare CR and LF, obsolete folding, white space around names, control
 characters, repeated, signed or overlong Content-Length, Content-Length beside Transfer-Encoding, chunk sizes that are
-no plain hexadecimal number. The rest is checked here; each check names its clause.
+no plain hexadecimal number. The rest is checked here, with its clause.
 """
 
 import re
@@ -12,16 +12,16 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from host.http.limits import KIB, Limits
 
-# Parsed at a time, so that a read full of pipelined requests becomes few objects at once.
+# Parsed at a time, so that a read full of pipelined requests does not become as many objects at once.
 HEAD_SLICE_BYTES = 4 * KIB
 BODY_SLICE_BYTES = 16 * KIB
-# Room for what counts towards no limit (white space, empty lines) before an unfinished head is given up.
+# What counts towards no limit (white space, empty lines) in a head that has not ended.
 _HEAD_SLACK_BYTES = 256
 
-_NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"connection"})
 # llhttp knows these for RTSP and ICE.
 _FOREIGN_METHODS = frozenset({"SOURCE", "DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER"})
-# RFC 3986 §3.2.2 without userinfo; anything else in Host is 400 (RFC 9112 §3.2).
+# RFC 3986 §3.2.2 without userinfo.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.A-Za-z%_~-]+\](?::[0-9]*)?")
 
 
@@ -38,35 +38,23 @@ class Refusal(Exception):
 class Request:
     """A request whose head is complete. Its body arrives in `parts`; `is_complete` once all of it has."""
 
-    __slots__ = (
-        "content_length",
-        "expects_continue",
-        "has_upgrade",
-        "headers",
-        "http_version",
-        "is_complete",
-        "keep_alive",
-        "method",
-        "parts",
-        "target",
-    )
-
-    def __init__(self, method: str, target: str, http_version: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, method: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.target = target
-        self.http_version = http_version
+        self.http_version = "1.1"
         self.headers = headers
         self.keep_alive = True
         self.has_upgrade = False
         self.expects_continue = False
-        self.content_length: int | None = None
+        self.is_chunked = False
+        self.content_length = 0
         self.parts: list[bytes] = []
         self.is_complete = False
 
     def values(self, name: bytes) -> list[bytes]:
-        """The members of a list-valued header, lower case."""
+        """The members of a list-valued header."""
         lines = [value for key, value in self.headers if key == name]
-        return [member.strip().lower() for line in lines for member in line.split(b",")]
+        return [member for line in lines for part in line.split(b",") if (member := part.strip())]
 
 
 class RequestParser:
@@ -74,7 +62,7 @@ class RequestParser:
 
     `feed` takes what was read, `advance` parses a slice of it. Requests whose head is complete come to `ready`, in
     order; the body of the last one is still growing unless it `is_complete`. After a `fault` nothing more is parsed;
-    the requests before it are whole and are to be answered first.
+    the requests before it are to be answered first. The `on_` methods are llhttp's to call.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -82,13 +70,13 @@ class RequestParser:
         self.fault: Refusal | None = None
         self._limits = limits
         self._parser = HttpRequestParser(self)
-        self._pending: bytes | memoryview = b""
-        self._request: Request | None = None
+        # Fed and not parsed yet; nothing more may be fed before it is.
+        self.pending: bytes | memoryview = b""
         self._slice_bytes = HEAD_SLICE_BYTES
+        self._request: Request
         self._is_in_head = True
         self._has_begun = False
-        self._is_upgraded = False
-        self._raw_head_bytes = 0
+        self._raw_bytes = 0
         self._head_bytes = 0
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -96,63 +84,50 @@ class RequestParser:
         self._known_host = b""
 
     @property
-    def has_pending(self) -> bool:
-        """Whether there are bytes that were fed and not parsed; nothing more may be fed before they are."""
-        return bool(self._pending)
-
-    @property
     def is_between_requests(self) -> bool:
         """Whether nothing of a further request has come."""
-        return self._is_in_head and not self._has_begun and not self._pending
+        return not self._has_begun and not self.pending
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket."""
-        assert not self._pending
-        self._pending = data
-
-    def take_rest(self) -> bytes:
-        """What follows the head of an upgraded request: no longer ours to parse."""
-        rest, self._pending = bytes(self._pending), b""
-        return rest
+        assert not self.pending
+        self.pending = data
 
     def advance(self) -> None:
         """Parse a slice of what was fed."""
-        data, size = self._pending, self._slice_bytes
-        if len(data) <= size:
-            piece, self._pending = data, b""
+        piece, size = self.pending, self._slice_bytes
+        if len(piece) <= size:
+            self.pending = b""
         else:
-            view = memoryview(data)
-            piece, self._pending = view[:size], view[size:]
-        self._raw_head_bytes += len(piece)
+            view = memoryview(piece)
+            piece, self.pending = view[:size], view[size:]
+        self._raw_bytes += len(piece)
         try:
             self._parser.feed_data(piece)
+            if self._raw_bytes > _HEAD_SLACK_BYTES:
+                self._check_unfinished()
         except HttpParserUpgrade as upgrade:
-            self._go_on_after_upgrade(memoryview(piece)[upgrade.args[0] :])
-        except HttpParserError as error:
-            if self.fault is None:
-                self.fault = Refusal(400, str(error))
-            self._pending = b""
-        if self._raw_head_bytes > _HEAD_SLACK_BYTES and self.fault is None:
-            self._check_unfinished_head()
+            # llhttp stops where the protocol may change; who serves the request decides whether it does.
+            self.pending = bytes(piece[upgrade.args[0] :]) + bytes(self.pending)
+        except (HttpParserError, Refusal) as error:
+            self.fault = self.fault or Refusal(400, str(error))
+            self.pending = b""
 
     def ignore_upgrade(self, request: Request) -> None:
-        """Go on in HTTP/1.1 after a request for an upgrade that is not to be (RFC 9110 §7.8: it may be ignored).
+        """Go on in HTTP/1.1 after a request for an upgrade that is not to be (RFC 9110 §7.8 lets it be ignored).
 
         llhttp has skipped its body; a parser that believes to have seen a head with the same framing reads it.
         """
-        assert self._is_upgraded
-        self._is_upgraded = False
-        is_chunked = any(name == b"transfer-encoding" for name, _ in request.headers)
-        if not is_chunked and not request.content_length:
-            return
-        framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % (request.content_length or 0)
-        self._parser = HttpRequestParser(self)
-        self._parser.feed_data(b"POST / HTTP/1.1\r\nHost: -\r\n%b\r\n\r\n" % framing)
-        self.ready.pop()
-        self._request = request
-        request.is_complete = False
-
-    # What llhttp calls; an exception in any of them ends its parsing with an error.
+        if request.is_chunked or request.content_length:
+            framing = b"Transfer-Encoding: chunked" if request.is_chunked else b"%d" % request.content_length
+            self._parser = HttpRequestParser(self)
+            self._parser.feed_data(
+                b"POST / HTTP/1.1\r\nHost: -\r\n%b%b\r\n\r\n"
+                % (b"" if request.is_chunked else b"Content-Length: ", framing)
+            )
+            self.ready.pop()
+            self._request = request
+            request.is_complete = False
 
     def on_message_begin(self) -> None:
         self._has_begun = True
@@ -167,9 +142,9 @@ class RequestParser:
             self._refuse(414, f"path and query are longer than {self._limits.target_bytes_max} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + 4
         if not self._is_in_head:
-            # Trailers: whatever they say is too late to be believed (RFC 9110 §6.5.1 lets us drop them).
-            self._head_bytes += len(name) + len(value) + 4
+            # Trailers: too late to be believed, whatever they say (RFC 9110 §6.5.1 lets us drop them).
             if self._head_bytes > self._limits.header_bytes_max:
                 self._refuse(431, "the trailers are too large")
             return
@@ -179,52 +154,48 @@ class RequestParser:
         pair = (name, value)
         if name in _NOTED:
             self._noted.append(pair)
-        self._head_bytes += len(name) + len(value) + 4
         self._headers.append(pair)
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         self._check_size(self._head_bytes + len(self._target))
-        try:
-            target = self._target.decode("ascii")
-        except UnicodeDecodeError:
-            self._refuse(400, "the target holds bytes that should have been percent-encoded")
-        request = Request(parser.get_method().decode("ascii"), target, parser.get_http_version(), self._headers)
-        request.keep_alive = parser.should_keep_alive()
-        request.has_upgrade = parser.should_upgrade()
-        self._check_line(request)
+        target = self._target
+        request = self._request = Request(parser.get_method().decode("ascii"), target, self._headers)
+        if not parser.should_keep_alive():
+            request.keep_alive = False
+        if parser.should_upgrade():
+            request.has_upgrade = True
         self._check_noted(request)
+        if not target.isascii() or b"#" in target or (target == b"*" and request.method != "OPTIONS"):
+            # RFC 9112 §3.2: no form of the target has a fragment, and the asterisk is for OPTIONS.
+            self._refuse(400, "the target is malformed")
+        if request.method == "CONNECT" or request.method in _FOREIGN_METHODS:
+            self._refuse(501, f"{request.method} is not served here")
         self._is_in_head = False
         self._head_bytes = 0
         self._slice_bytes = max(HEAD_SLICE_BYTES, request.content_length or BODY_SLICE_BYTES)
-        self._request = request
         self.ready.append(request)
 
     def on_body(self, part: bytes) -> None:
-        assert self._request is not None
         self._request.parts.append(part)
 
     def on_message_complete(self) -> None:
-        assert self._request is not None
         self._request.is_complete = True
         self._is_in_head = True
         self._has_begun = False
-        self._raw_head_bytes = 0
+        self._raw_bytes = 0
         self._slice_bytes = HEAD_SLICE_BYTES
 
     def _refuse(self, status: int, detail: str) -> None:
         self.fault = Refusal(status, detail)
         raise self.fault
 
-    def _check_unfinished_head(self) -> None:
+    def _check_unfinished(self) -> None:
         """Hold a head that may never end to its limits; one that has ended was counted exactly."""
-        if not self._is_in_head:
-            self._raw_head_bytes = 0
-            return
-        try:
-            self._check_size(self._raw_head_bytes - _HEAD_SLACK_BYTES)
-        except Refusal:
-            self._pending = b""
+        if self._is_in_head:
+            self._check_size(self._raw_bytes - _HEAD_SLACK_BYTES)
+        else:
+            self._raw_bytes = 0
 
     def _check_size(self, head_bytes: int) -> None:
         limits = self._limits
@@ -233,45 +204,40 @@ class RequestParser:
         if len(self._headers) > limits.header_count_max:
             self._refuse(431, f"there are more than {limits.header_count_max} headers")
 
-    def _check_line(self, request: Request) -> None:
-        if request.http_version not in ("1.1", "1.0"):
-            self._refuse(505, f"HTTP/{request.http_version} is not spoken here")
-        if request.method == "CONNECT" or request.method in _FOREIGN_METHODS:
-            self._refuse(501, f"{request.method} is not served here")
-        if "#" in request.target or (request.target == "*" and request.method != "OPTIONS"):
-            # RFC 9112 §3.2: no form of the target has a fragment, and the asterisk is for OPTIONS.
-            self._refuse(400, "the target is malformed")
-
     def _check_noted(self, request: Request) -> None:
-        is_1_0 = request.http_version == "1.0"
         hosts = 0
+        is_1_1 = request.keep_alive
         for name, value in self._noted:
             if name == b"host":
                 hosts += 1
-                self._noted_host(value)
+                if value != self._known_host:
+                    if not _HOST.fullmatch(value):
+                        self._refuse(400, "the Host is malformed")
+                    self._known_host = value
             elif name == b"content-length":
                 request.content_length = int(value)
             elif name == b"transfer-encoding":
-                if is_1_0:
-                    # RFC 9112 §6.1: its framing is faulty.
-                    self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")
+                request.is_chunked = True
                 if value.lower() != b"chunked":
                     self._refuse(501, "no transfer coding but chunked is understood")
-            elif name == b"expect" and not is_1_0:
+            elif name == b"expect":
+                request.expects_continue = True
                 if value.lower() != b"100-continue":
                     self._refuse(417, "no expectation but 100-continue can be met")
-                request.expects_continue = True
-        if hosts > 1 or not (hosts or is_1_0):
+            else:
+                is_1_1 = False
+        if not is_1_1:
+            self._check_version(request)
+        if hosts > 1 or not (hosts or request.http_version == "1.0"):
             self._refuse(400, "a request has exactly one Host")
 
-    def _noted_host(self, value: bytes) -> None:
-        if value != self._known_host:
-            if not _HOST.fullmatch(value):
-                self._refuse(400, "the Host is malformed")
-            self._known_host = value
-
-    def _go_on_after_upgrade(self, rest: memoryview) -> None:
-        """llhttp stops where the protocol may change; who serves the request decides whether it does."""
-        pending = self._pending
-        self._pending = bytes(rest) + bytes(pending) if pending else bytes(rest)
-        self._is_upgraded = True
+    def _check_version(self, request: Request) -> None:
+        """Only 1.1 keeps the connection without having to say so; whatever does not, or says so, is asked."""
+        version = request.http_version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._refuse(505, f"HTTP/{version} is not spoken here")
+        if version == "1.0":
+            request.expects_continue = request.has_upgrade = False
+            if request.is_chunked:
+                # RFC 9112 §6.1: its framing is faulty.
+                self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")

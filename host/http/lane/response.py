@@ -11,7 +11,6 @@ import trio
 
 from host.descriptors import Message
 from host.http.lane.request import Request
-from host.http.lane.shared import Shared
 from host.http.limits import KIB
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _JOINED_BYTES_MAX = 64 * KIB
 # So much of a body that the app did not want is read to keep the connection.
 DISCARDED_BYTES_MAX = 256 * KIB
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Headers that say how the answer is sent. The framing is not the app's (ASGI's HTTP spec).
 _SERVERS_OWN = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date"})
@@ -31,38 +29,21 @@ _BY_LENGTH, _CHUNKED, _BY_END, _NONE = range(4)
 class Exchange:
     """A request and its answer. `receive` and `send` are the app's; any of its tasks may call them."""
 
-    __slots__ = (
-        "_connection",
-        "_framing",
-        "_is_body_read",
-        "_left",
-        "_left_bytes",
-        "_read_bytes",
-        "_shared",
-        "_start",
-        "has_begun",
-        "has_continued",
-        "is_client_gone",
-        "is_complete",
-        "keep_alive",
-        "request",
-    )
-
     def __init__(self, connection: "Connection", request: Request) -> None:
         self.request = request
-        self.has_begun = False
-        self.has_continued = False
-        self.is_complete = False
-        self.is_client_gone = False
         self.keep_alive = request.keep_alive
+        self.is_client_gone = False
+        self.has_begun = False
+        self.is_complete = False
         self._connection = connection
-        self._shared: Shared = connection.shared
+        self._wire = connection.wire
         self._start: Message | None = None
         self._framing = _NONE
         self._left_bytes = 0
         self._read_bytes = 0
+        self._has_continued = False
         self._is_body_read = False
-        self._left: trio.Event | None = None
+        self._end: trio.Event | None = None
 
     async def receive(self) -> Message:
         """ASGI's `receive`: reads on as the app asks, so that a slow app slows its client down."""
@@ -78,9 +59,8 @@ class Exchange:
                 self._is_body_read = request.is_complete
                 return {"type": "http.request", "body": body, "more_body": not request.is_complete}
         if not self.is_client_gone and not self.is_complete:
-            if self._left is None:
-                self._left = trio.Event()
-            await self._left.wait()
+            self._end = self._end or trio.Event()
+            await self._end.wait()
         await trio.lowlevel.checkpoint()
         return {"type": "http.disconnect"}
 
@@ -89,7 +69,7 @@ class Exchange:
 
         Raises:
             RuntimeError: messages out of order, or a body that is not what the headers promised.
-            ValueError: a header that cannot be sent.
+            ValueError: a header or status that cannot be sent.
         """
         kind = message["type"]
         if kind == "http.response.start":
@@ -98,12 +78,9 @@ class Exchange:
             if not 200 <= message["status"] <= 999:
                 raise ValueError(f"{message['status']} is no status of a final answer")
             self._start = message
-            return
-        if self._start is None:
-            raise RuntimeError(f"{kind} came before http.response.start")
-        if self.is_complete:
-            raise RuntimeError(f"{kind} came after the end of the answer")
-        if kind == "http.response.body":
+        elif self._start is None or self.is_complete:
+            raise RuntimeError(f"{kind} came {'after the end' if self.is_complete else 'before http.response.start'}")
+        elif kind == "http.response.body":
             await self._send_body(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.pathsend":
             await self._send_file(message["path"])
@@ -118,66 +95,61 @@ class Exchange:
     def abort(self) -> None:
         """The answer has begun and will not be finished: its client must see that."""
         if self._framing == _BY_END:
-            self._connection.wire.cut()
+            self._wire.cut()
 
     async def _read(self) -> None:
-        request, connection = self.request, self._connection
-        if request.expects_continue and not self.has_continued and not self.has_begun:
-            self.has_continued = True
-            await connection.wire.send(CONTINUE)
-        if not await connection.read_body(request):
+        if self.request.expects_continue and not self._has_continued and not self.has_begun:
+            self._has_continued = True
+            await self._wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not await self._connection.read_body(self.request):
             self.client_left()
 
     async def _send_body(self, body: bytes, more: bool) -> None:
-        head = b""
-        if not self.has_begun:
-            head = self._begin(None if more else len(body))
+        head = b"" if self.has_begun else self._begin(None if more else len(body))
         framing = self._framing
         if framing == _BY_LENGTH:
             self._left_bytes -= len(body)
-            if self._left_bytes < 0:
-                raise RuntimeError("the body is longer than its Content-Length")
-            if self._left_bytes and not more:
-                raise RuntimeError("the body is shorter than its Content-Length")
+            if self._left_bytes < 0 or (self._left_bytes and not more):
+                raise RuntimeError("the body has another length than its Content-Length says")
         elif framing == _CHUNKED:
-            if body:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:
                 body += b"0\r\n\r\n"
         elif framing == _NONE:
             body = b""
         self.has_begun = True
         self.is_complete = not more
-        if head and len(body) > _JOINED_BYTES_MAX:
-            await self._connection.wire.send(head)
-            head = b""
-        data = head + body if head else bytes(body)
-        if data:
-            await self._connection.wire.send(data)
-        if more:
+        wire = self._wire
+        if len(body) <= _JOINED_BYTES_MAX:
+            wire.send_now(head + body)
+        else:
+            wire.send_now(head)
+            wire.send_now(bytes(body))
+        if wire.unsent:
+            await wire.flush()
+        if not more:
+            self._tell()
+        else:
             # A producer that is never made to wait must still let others have their turn.
             await trio.lowlevel.checkpoint()
-        else:
-            self._tell()
 
     async def _send_file(self, path: str) -> None:
-        wire = self._connection.wire
-        with open(path, "rb", buffering=0) as file:  # noqa: ASYNC230  Opening what was just looked at costs less than a thread.
+        # Opening what was just looked at costs less than a thread.
+        with open(path, "rb", buffering=0) as file:  # noqa: ASYNC230
             size = os.fstat(file.fileno()).st_size
-            head = self._begin(size)
-            self.has_begun = True
-            await wire.send(head)
-            if self._framing == _BY_LENGTH:
-                if self._left_bytes > size or not await wire.send_file(file.fileno(), self._left_bytes):
-                    raise RuntimeError("the file is shorter than its Content-Length")
-            elif self._framing != _NONE:
+            head = b"" if self.has_begun else self._begin(size)
+            if self._framing not in (_BY_LENGTH, _NONE):
                 raise RuntimeError("http.response.pathsend is for answers with a length")
+            self.has_begun = True
+            await self._wire.send(head)
+            if self._framing == _BY_LENGTH and not await self._wire.send_file(file.fileno(), self._left_bytes):
+                raise RuntimeError("the file is shorter than its Content-Length")
         self.is_complete = True
         self._tell()
 
     def _tell(self) -> None:
-        if self._left is not None:
-            self._left.set()
+        if self._end is not None:
+            self._end.set()
 
     def _begin(self, body_bytes: int | None) -> bytes:
         """The head of the answer, and with it the framing. `body_bytes` None: more is to come than is known."""
@@ -186,7 +158,6 @@ class Exchange:
         lines, length = self._given_headers(status)
         is_1_1 = self.request.http_version == "1.1"
         if self.request.method == "HEAD" or status in (204, 304):
-            self._framing = _NONE
             if length is None and body_bytes and status not in (204, 304):
                 lines.append(b"content-length: %d\r\n" % body_bytes)
         elif length is not None:
@@ -200,24 +171,19 @@ class Exchange:
         else:
             self._framing = _BY_END
             self.keep_alive = False
-        if self._shared.is_draining or self._will_leave_body_unread():
+        if self._connection.shared.is_draining or (not self.request.is_complete and self._will_leave_body_unread()):
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         elif not is_1_1:
             lines.append(b"connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        head = b"".join(lines)
-        # The first line holds the Date, too, unless the app gave its own.
-        ends = len(lines) + lines[0].count(b"\n") - 1
-        if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
-            raise ValueError("a header holds a line break or NUL, which would forge another header")
-        return head
+        return checked_head(lines)
 
     def _given_headers(self, status: int) -> tuple[list[bytes], int | None]:
         """The status line and the app's headers without those that are the server's to set; the length among them."""
         assert self._start is not None
-        lines = [self._shared.head_for(status)]
+        lines = [self._connection.shared.head_for(status)]
         length: int | None = None
         for name, value in self._start.get("headers", ()):
             name = name.lower()
@@ -226,25 +192,28 @@ class Exchange:
                     if length is not None or not value.isdigit():
                         raise ValueError("an answer has at most one Content-Length, which is a number")
                     length = int(value)
-                    # RFC 9110 §8.6: never with 204.
-                    if status == 204:
-                        continue
                 elif name == b"date":
                     lines[0] = lines[0][: lines[0].index(b"\n") + 1]
-                elif name == b"connection":
-                    self.keep_alive = self.keep_alive and b"close" not in value.lower()
-                    continue
-                else:
+                elif name == b"connection" and b"close" in value.lower():
+                    self.keep_alive = False
+                # RFC 9110 §8.6: never with 204.
+                if name not in (b"content-length", b"date") or (status == 204 and name == b"content-length"):
                     continue
             lines.append(b"%b: %b\r\n" % (name, value))
         return lines, length
 
     def _will_leave_body_unread(self) -> bool:
         """Whether the rest of the request will not be read, so that the connection cannot go on."""
-        request = self.request
-        if request.is_complete:
-            return False
-        if request.expects_continue and not self.has_continued:
+        if self.request.expects_continue and not self._has_continued:
             # The client may send its body all the same, or not: nobody could tell it from the next request.
             return True
-        return (request.content_length or 0) - self._read_bytes > DISCARDED_BYTES_MAX
+        return self.request.content_length - self._read_bytes > DISCARDED_BYTES_MAX
+
+
+def checked_head(lines: list[bytes]) -> bytes:
+    """The lines of a head in one, if each is one line. Raises ValueError. The first holds the Date, too, or not."""
+    head = b"".join(lines)
+    ends = len(lines) + lines[0].count(b"\n") - 1
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        raise ValueError("a header holds a line break or NUL, which would forge another header")
+    return head

@@ -1,6 +1,5 @@
-"""What all connections of one `serve` have in common: the app, the limits, the counts, the date."""
+"""What all connections of one `serve` have in common: the app, the limits, the counts, the date, the flusher."""
 
-import socket
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,15 +21,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
 # WebSockets written to in one go before others have their turn.
 _WRITES_PER_TURN = 64
-
-Address = tuple[str, int] | None
-
-_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 @dataclass(slots=True)
 class Counts:
-    """What connections report of their ends."""
+    """What connections report of their ends, and WebSockets of frames that their policy dropped."""
 
     accepted: int = 0
     stalled: int = 0
@@ -48,6 +44,8 @@ class Shared:
     counts: Counts = field(default_factory=Counts)
     connections: "dict[int, Connection]" = field(default_factory=dict)
     is_draining: bool = False
+    # Trio's time at the last look at the clocks.
+    now_s: float = 0.0
     _date_s: int = 0
     _heads: dict[int, bytes] = field(default_factory=dict)
     _unwritten: "list[WebSocket]" = field(default_factory=list)
@@ -57,37 +55,32 @@ class Shared:
         """The status line and the Date of an answer."""
         head = self._heads.get(status)
         if head is None:
-            line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
             date = format_date_time(self._date_s or time.time()).encode("ascii")
-            head = self._heads[status] = b"%bdate: %b\r\n" % (line, date)
+            head = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, _PHRASES.get(status, b""), date)
+            self._heads[status] = head
         return head
 
     def note_time(self) -> None:
-        """Keep the date right to the second; called a few times a second."""
-        now_s = int(time.time())
-        if now_s != self._date_s:
-            self._date_s = now_s
+        """Keep the time, and the date right to the second; called a few times a second."""
+        self.now_s = trio.current_time()
+        date_s = int(time.time())
+        if date_s != self._date_s:
+            self._date_s = date_s
             self._heads.clear()
 
     def flush_soon(self, websocket: "WebSocket") -> None:
         """Have the flusher write out a WebSocket's queue in its next turn."""
-        if not self._unwritten:
-            self._news.set()
         self._unwritten.append(websocket)
+        self._news.set()
 
     async def run_flusher(self) -> None:
         """Write out WebSockets' queues, for ever: one turn takes all that was sent to all of them meanwhile."""
         while True:
-            if not self._unwritten:
-                self._news = trio.Event()
-                await self._news.wait()
+            await self._news.wait()
+            self._news = trio.Event()
             batch, self._unwritten = self._unwritten, []
             for count, websocket in enumerate(batch, 1):
-                try:
-                    websocket.write_out()
-                except Exception:
-                    log.exception("a WebSocket could not be written to")
-                    websocket.expire()
+                websocket.write_out()
                 if not count % _WRITES_PER_TURN:
                     await trio.lowlevel.checkpoint()
 
@@ -96,6 +89,7 @@ async def run_guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
     """Run the app; whether it came to its end by itself. Its errors are logged, and end its own exchange alone."""
     try:
         await app(scope, receive, send)
+        return True
     except AnswerAborted:
         return False
     except Exception:
@@ -108,14 +102,3 @@ async def run_guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
         if rest is not None:
             raise rest from None
         return False
-    return True
-
-
-def address(name: object) -> Address:
-    """A socket's name as ASGI wants it: host and port, None for a unix socket."""
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
-
-
-def peer_of(sock: socket.socket) -> Address:
-    """The peer's address. Raises OSError when it is gone already."""
-    return address(sock.getpeername())

@@ -1,4 +1,4 @@
-"""The clocks of all connections in one task, and the news that a peer has left.
+"""The clocks of all connections in one task, and the news that a peer has left in another.
 
 The kernel tells of peers that closed their side (`EPOLLRDHUP`) even while unread bytes are in front of that news; each
 socket is entered once, when it is accepted. Where there is no epoll, sockets are looked at with the clock.
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import trio
 
-from host.http.lane.http1 import Connection
+from host.http.lane.http1 import LEAVE_S, Connection
 from host.http.lane.shared import Shared
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
@@ -21,21 +21,19 @@ TICK_S_MIN, TICK_S_MAX = 0.02, 0.5
 
 
 async def run_clocks(shared: Shared) -> None:
-    """Hold every connection to its deadline, and keep the date, for ever."""
+    """Hold every connection to its deadlines, and keep the date, for ever."""
     limits = shared.limits
     waits = (limits.header_read_s, limits.keep_alive_s, limits.write_stall_s, limits.websocket_ping_s or TICK_S_MAX)
     shortest_s = min(*waits, limits.websocket_pong_s, limits.websocket_close_s)
-    tick_s = min(TICK_S_MAX, max(TICK_S_MIN, shortest_s / 4))
     while True:
         shared.note_time()
-        now_s = trio.current_time()
         for connection in list(shared.connections.values()):
             try:
-                connection.tick(now_s)
+                connection.tick(shared.now_s)
             except Exception:
-                log.exception("a connection's clock failed")
+                log.exception("the clock of a connection failed")
                 connection.cut("its clock failed")
-        await trio.sleep(tick_s)
+        await trio.sleep(min(TICK_S_MAX, max(TICK_S_MIN, shortest_s / 4)))
 
 
 class Leavers:
@@ -55,14 +53,9 @@ class Leavers:
         try:
             async with trio.open_nursery() as nursery:
                 while True:
-                    leavers = await self._wait()
-                    by_patience: dict[float, list[Connection]] = {}
-                    for connection in leavers:
-                        patience_s = connection.peer_left()
-                        if patience_s is not None:
-                            by_patience.setdefault(patience_s, []).append(connection)
-                    for patience_s, connections in by_patience.items():
-                        nursery.start_soon(_cut_after, patience_s, connections)
+                    leavers = [connection for connection in await self._wait() if connection.peer_left()]
+                    if leavers:
+                        nursery.start_soon(_lose_after, LEAVE_S, leavers)
         finally:
             if self._epoll is not None:
                 self._epoll.close()
@@ -71,13 +64,13 @@ class Leavers:
         connections = self._shared.connections
         if self._epoll is None:
             await trio.sleep(TICK_S_MIN)
-            return [connection for connection in connections.values() if connection.is_busy and _has_left(connection)]
+            return [found for found in connections.values() if found.exchange is not None and _has_left(found)]
         await trio.lowlevel.wait_readable(self._epoll.fileno())
         numbers = [number for number, _ in self._epoll.poll(0)]
         return [connections[number] for number in numbers if number in connections]
 
 
-async def _cut_after(patience_s: float, connections: list[Connection]) -> None:
+async def _lose_after(patience_s: float, connections: list[Connection]) -> None:
     await trio.sleep(patience_s)
     for connection in connections:
         connection.wire.lose()

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import math
+import socket
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
@@ -233,7 +234,7 @@ class WebSocket:
             while self._queue and self._queued_bytes + len(frame) > self._high_water_bytes and self._state == "open":
                 self._lowered = self._lowered or trio.Event()
                 await self._lowered.wait()
-        if self._state == "open" and not self._queue and not self._wire.has_unsent:
+        if self._state == "open" and not self._queue and not self._wire.unsent:
             # There is nothing to send it with.
             self._wire.send_now(frame)
             self._help_writing()
@@ -241,14 +242,14 @@ class WebSocket:
             await trio.lowlevel.checkpoint()
             return
         self._sends += 1
-        if self._wire.has_unsent or self._sends % _SENDS_PER_TURN == 0:
+        if self._wire.unsent or self._sends % _SENDS_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
 
     def write_out(self) -> None:
         """Hand over to the kernel what it takes of the queue."""
         self._is_dirty = False
         wire, queue = self._wire, self._queue
-        while queue and not wire.has_unsent:
+        while queue and not wire.unsent:
             data = queue.popleft()[0] if len(queue) == 1 else b"".join(self._chunk())
             self._queued_bytes -= len(data)
             wire.send_now(data)
@@ -256,8 +257,8 @@ class WebSocket:
             self._lowered.set()
             self._lowered = None
         self._help_writing()
-        if self._state == "closed" and self._denial is None and not queue and not wire.has_unsent:
-            wire.send_end()
+        if self._state == "closed" and self._denial is None and not queue and not wire.unsent:
+            wire.end(socket.SHUT_WR)
 
     def _chunk(self) -> Iterator[bytes]:
         size = 0
@@ -268,14 +269,14 @@ class WebSocket:
 
     def _help_writing(self) -> None:
         """Have a task wait for a peer that did not take everything."""
-        if self._wire.has_unsent and not self._has_writer and not self._is_over:
+        if self._wire.unsent and not self._has_writer and not self._is_over:
             self._has_writer = True
             self._nursery.start_soon(self._write_when_possible)
 
     async def _write_when_possible(self) -> None:
         """The peer is slow: wait for it, until it has caught up."""
         try:
-            while self._wire.has_unsent:
+            while self._wire.unsent:
                 await self._wire.flush()
                 self.write_out()
         finally:
@@ -331,7 +332,7 @@ class WebSocket:
         """What is wrong with the handshake (RFC 6455 §4.2.1)."""
         request = self._request
         headers = dict(request.headers)
-        if request.method != "GET" or request.content_length or b"transfer-encoding" in headers:
+        if request.method != "GET" or request.content_length or request.is_chunked:
             return Refusal(400, "a WebSocket begins with a GET without a body")
         if headers.get(b"sec-websocket-version") != b"13":
             return Refusal(426, "only version 13 of WebSocket is spoken", b"sec-websocket-version: 13\r\n")
@@ -471,7 +472,7 @@ class WebSocket:
         if self._state == "open":
             self._close(CRASHED if crashed else NORMAL, "")
         await self._ended.wait()
-        while (self._queue or self._wire.has_unsent) and not self._wire.is_lost:
+        while (self._queue or self._wire.unsent) and not self._wire.is_lost:
             self.write_out()
             await self._wire.flush()
 

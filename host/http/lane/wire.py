@@ -18,33 +18,27 @@ SENDFILE_BYTES_MAX = 256 * KIB
 
 
 class Wire:
-    """Sends in order and whole, and loses the connection rather than half of a message.
+    """Sends in order and whole: rather than half of a message, the connection is lost.
 
     What a cancelled `send` could not hand over stays first in line: the next `send` or `flush` sends it. When the peer
     is lost, `on_lost` is called, and sending does nothing more. `stalls_at` is the time at which a peer that takes
     nothing counts as stalled, infinite while nobody waits for it.
     """
 
-    __slots__ = ("_turn", "_unsent", "_write_stall_s", "is_lost", "on_lost", "sock", "stalls_at")
-
     def __init__(self, sock: socket.socket, on_lost: Callable[[], None], write_stall_s: float) -> None:
         self.sock = sock
         self.on_lost = on_lost
         self.is_lost = False
         self.stalls_at = math.inf
-        self._unsent: deque[bytes | memoryview] = deque()
+        self.unsent: deque[bytes | memoryview] = deque()
+        self._number = sock.fileno()
         self._turn: trio.Lock | None = None
         self._write_stall_s = write_stall_s
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether the kernel still has to take some of what was sent."""
-        return bool(self._unsent)
 
     async def receive(self) -> bytes:
         """Wait for bytes; b"" when the peer has ended, or was lost. A cancellation loses nothing."""
         while True:
-            await trio.lowlevel.wait_readable(self.sock)
+            await trio.lowlevel.wait_readable(self._number)
             try:
                 return self.sock.recv(RECEIVE_BYTES_MAX)
             except BlockingIOError:
@@ -55,49 +49,45 @@ class Wire:
 
     async def send(self, data: bytes) -> None:
         """Return when the kernel has all of it. No checkpoint when it has it at once."""
-        if self.send_now(data):
-            return
-        await self.flush()
+        self.send_now(data)
+        if self.unsent:
+            await self.flush()
 
-    def send_now(self, data: bytes | memoryview) -> bool:
-        """Hand over what goes without waiting; the rest is put in line. Whether nothing is left."""
-        sent = 0 if self._unsent else self._try(data)
-        if sent == len(data) or self.is_lost:
-            return True
-        self._unsent.append(memoryview(data)[sent:] if sent else data)
-        return False
+    def send_now(self, data: bytes) -> None:
+        """Hand over what goes without waiting; the rest is put in line."""
+        if data and not self.is_lost:
+            sent = 0 if self.unsent else self._offer(data)
+            if sent < len(data):
+                self.unsent.append(memoryview(data)[sent:])
 
     async def flush(self) -> None:
         """Wait until the kernel has everything. Several tasks may; what each sent stays in order."""
-        if self._turn is None:
-            self._turn = trio.Lock()
+        self._turn = self._turn or trio.Lock()
         async with self._turn:
             try:
-                while self._unsent:
+                while self.unsent and not self.is_lost:
                     await self._writable()
-                    if self.is_lost:
-                        break
-                    data = self._unsent.popleft()
-                    sent = self._try(data)
-                    if sent < len(data):
-                        self._unsent.appendleft(memoryview(data)[sent:])
+                    if self.unsent:
+                        data = self.unsent.popleft()
+                        sent = self._offer(data)
+                        if sent < len(data):
+                            self.unsent.appendleft(data[sent:])
             finally:
                 self.stalls_at = math.inf
 
     async def send_file(self, file: int, size: int) -> bool:
         """Send so many bytes from the file's beginning, by the kernel alone; False when it has fewer."""
-        if self._unsent:
-            await self.flush()
+        await self.flush()
         offset = 0
         try:
             while offset < size and not self.is_lost:
                 await self._writable()
                 with suppress(BlockingIOError):
-                    sent = os.sendfile(self.sock.fileno(), file, offset, min(size - offset, SENDFILE_BYTES_MAX))
+                    sent = os.sendfile(self._number, file, offset, min(size - offset, SENDFILE_BYTES_MAX))
                     if not sent:
                         return False
                     offset += sent
-        except (BrokenPipeError, ConnectionError):
+        except OSError:
             self.lose()
         finally:
             self.stalls_at = math.inf
@@ -106,38 +96,27 @@ class Wire:
     def lose(self) -> None:
         """The peer is gone: nothing more is sent. May be called again."""
         self.is_lost = True
-        self._unsent.clear()
+        self.unsent.clear()
         self.on_lost()
 
     def cut(self) -> None:
-        """End the connection: the kernel throws away what the peer never took."""
+        """Give the peer up: closing becomes a reset, and the kernel throws away what it never took."""
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stalls_at = math.inf
         self.lose()
 
-    def wake_reader(self) -> None:
-        """Have whoever waits in `receive` read the end. Nothing more can be received."""
+    def end(self, how: int) -> None:
+        """`SHUT_WR`: say that nothing more comes. `SHUT_RD`: have whoever waits in `receive` read the end."""
         with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RD)
-
-    def send_end(self) -> None:
-        """Say that nothing more comes."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.sock.close()
+            self.sock.shutdown(how)
 
     async def _writable(self) -> None:
         self.stalls_at = trio.current_time() + self._write_stall_s
-        await trio.lowlevel.wait_writable(self.sock)
+        await trio.lowlevel.wait_writable(self._number)
 
-    def _try(self, data: bytes | memoryview) -> int:
-        """Offer bytes to the kernel; how many it took."""
-        if self.is_lost:
-            return len(data)
+    def _offer(self, data: bytes | memoryview) -> int:
+        """Offer bytes to the kernel; how many it took. A lost peer takes everything."""
         try:
             return self.sock.send(data)
         except BlockingIOError:
