@@ -4,6 +4,7 @@ The keeper is the server, or the hub of a simulation. An operation is either tak
 is ever rewritten, for two versions of one id would split the board.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final
@@ -37,16 +38,50 @@ class Rules:
     retired: Set[bytes] = frozenset()
 
 
+class Draft:
+    """A board with operations that are about to be added: what is offered together is judged one after another."""
+
+    __slots__ = ("_board", "_new", "bytes", "entries", "lamport_max", "versions")
+
+    def __init__(self, board: OperationSet, board_bytes: int) -> None:
+        self._board = board
+        self._new: dict[o.OpId, Entry] = {}
+        self.bytes = board_bytes
+        self.lamport_max = board.lamport_max
+        self.versions: ChainMap[bytes, int] = ChainMap({}, board.versions)
+        self.entries: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._board) + len(self.entries)
+
+    @property
+    def sites(self) -> int:
+        """How many sites have written."""
+        new, old = self.versions.maps
+        return len(old) + sum(site not in old for site in new)
+
+    def get(self, id: o.OpId) -> Entry | None:
+        return self._new.get(id) or self._board.get(id)
+
+    def add(self, entry: Entry) -> None:
+        """Count an operation that was admitted as being there."""
+        operation = entry.operation
+        self._new[operation.id] = entry
+        self.entries.append(entry)
+        self.bytes += len(entry.data)
+        self.lamport_max = max(self.lamport_max, operation.lamport)
+        self.versions[operation.site] = operation.seq
+
+
 def admit(
-    board: OperationSet,
-    board_bytes: int,
+    board: Draft,
     entry: Entry,
     rules: Rules,
     may_change: Callable[[o.Operation], bool] | None = None,
 ) -> Refused | None:
     """Whether the board takes `entry`: None is yes, also for one that it has already.
 
-    `board_bytes` is the size of all operations so far. `may_change` decides about those that change others' marks.
+    `may_change` decides about those that change others' marks.
     """
     operation = entry.operation
     if isinstance(operation.body, o.Pruned):
@@ -64,11 +99,11 @@ def admit(
     clock_max = min(board.lamport_max + rules.lamport_jump_max, o.INTEGER_MAX)
     if operation.lamport > clock_max:
         return Refused(Refusal.CLOCK, clock_max)
-    if last == 0 and len(board.versions) >= rules.sites_max:
+    if last == 0 and board.sites >= rules.sites_max:
         return Refused(Refusal.LIMIT, rules.sites_max)
     if len(board) >= rules.operations_max:
         return Refused(Refusal.BOARD_FULL, rules.operations_max)
-    if board_bytes + len(entry.data) > rules.bytes_max:
+    if board.bytes + len(entry.data) > rules.bytes_max:
         return Refused(Refusal.BOARD_FULL, rules.bytes_max)
     if may_change is not None and not may_change(operation):
         return Refused(Refusal.FORBIDDEN)

@@ -85,6 +85,20 @@ def decode_operation(data: bytes) -> o.Operation:
     return o.Operation(site, seq, lamport, body)
 
 
+def decode_stamp(data: bytes) -> o.Operation:
+    """The operation with its body unread, unless it is pruned: for bytes that were decoded before.
+
+    Raises:
+        CodecError: not even the stamp is there.
+    """
+    reader = Reader(data)
+    kind = reader.byte()
+    site = reader.raw(o.SITE_BYTES)
+    seq, lamport = reader.varint(), reader.varint()
+    body = _read_pruned(reader, seq) if kind == KINDS[o.Pruned] else o.UNREAD
+    return o.Operation(site, seq, lamport, body)
+
+
 def _name_of(table: Mapping[str, int], value: int, what: str) -> str:
     for name, number in table.items():
         if number == value:

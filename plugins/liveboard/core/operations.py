@@ -164,7 +164,13 @@ class Pruned:
     hash: bytes
 
 
-Body = Stroke | Shape | Text | Image | Visibility | Erase | Move | Restyle | Clear | Pruned
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """In the place of a body that nobody needs here: the bytes beside it have it."""
+
+
+UNREAD: Final = Unread()
+Body = Stroke | Shape | Text | Image | Visibility | Erase | Move | Restyle | Clear | Pruned | Unread
 MARKS: Final = (Stroke, Shape, Text, Image)
 CHANGES: Final = (Erase, Move, Restyle)
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from plugins.liveboard.core import digests
-from plugins.liveboard.core.codec import decode_operation
+from plugins.liveboard.core.codec import decode_operation, decode_stamp
 from plugins.liveboard.core.operations import Operation, OpId, Order, Pruned
 from plugins.liveboard.core.versions import Versions
 
@@ -49,6 +49,17 @@ class Evidence:
 def entry_of(data: bytes) -> Entry:
     """The entry of an operation's bytes. Raises `CodecError`."""
     operation = decode_operation(data)
+    body = operation.body
+    return Entry(operation, data, body.hash if isinstance(body, Pruned) else digests.leaf_hash(data))
+
+
+def light_entry(data: bytes) -> Entry:
+    """The entry of an operation that was read before and is kept for its bytes: its body is left unread.
+
+    A decoded stroke takes some forty times the memory of its bytes. Raises `CodecError` when not even the stamp is
+    there.
+    """
+    operation = decode_stamp(data)
     body = operation.body
     return Entry(operation, data, body.hash if isinstance(body, Pruned) else digests.leaf_hash(data))
 

@@ -2,6 +2,7 @@
 
 /** Bytes or values that are not one of the board's records. */
 export class CodecError extends Error {
+  /** @override */
   name = "CodecError";
 }
 

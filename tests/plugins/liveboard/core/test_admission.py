@@ -3,7 +3,7 @@
 import pytest
 
 from plugins.liveboard.core import operations as o
-from plugins.liveboard.core.admission import LAMPORT_JUMP_MAX, Refused, Rules, admit
+from plugins.liveboard.core.admission import LAMPORT_JUMP_MAX, Draft, Refused, Rules, admit
 from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.errors import Refusal
 from plugins.liveboard.core.opset import Added, Entry, OperationSet, entry_of
@@ -24,13 +24,13 @@ def board() -> OperationSet:
 
 
 def test_next_operation_is_taken(board) -> None:
-    assert admit(board, 0, entry(A, 3, 6), RULES) is None
-    assert admit(board, 0, entry(B, 1, 1), RULES) is None, "an offline client's low clock is legal"
+    assert admit(Draft(board, 0), entry(A, 3, 6), RULES) is None
+    assert admit(Draft(board, 0), entry(B, 1, 1), RULES) is None, "an offline client's low clock is legal"
 
 
 def test_known_operation_is_taken_again_whatever_the_rules_are_now(board) -> None:
     strict = Rules(operations_max=0, bytes_max=0, floor=99, retired=frozenset({A}))
-    assert admit(board, 0, entry(A, 2, 5), strict) is None
+    assert admit(Draft(board, 0), entry(A, 2, 5), strict) is None
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,22 @@ def test_known_operation_is_taken_again_whatever_the_rules_are_now(board) -> Non
     ],
 )
 def test_operation_is_refused_with_its_reason(board, offered, rules, refused) -> None:
-    assert admit(board, 1000, offered, rules) == refused
+    assert admit(Draft(board, 1000), offered, rules) == refused
 
 
 def test_clock_at_its_limit_is_taken(board) -> None:
-    assert admit(board, 0, entry(B, 1, 5 + LAMPORT_JUMP_MAX), RULES) is None
+    assert admit(Draft(board, 0), entry(B, 1, 5 + LAMPORT_JUMP_MAX), RULES) is None
 
 
 def test_clock_cannot_be_driven_beyond_the_last_number() -> None:
     board = OperationSet([entry(A, 1, o.INTEGER_MAX - 1)])
-    assert admit(board, 0, entry(A, 2, o.INTEGER_MAX), RULES) is None
+    assert admit(Draft(board, 0), entry(A, 2, o.INTEGER_MAX), RULES) is None
 
 
 def test_change_of_others_marks_is_refused_where_the_room_says_so(board) -> None:
     move = entry(B, 1, 6, o.Move((o.OpId(A, 1),), 1, 1))
-    assert admit(board, 0, move, RULES, lambda operation: False) == Refused(Refusal.FORBIDDEN)
-    assert admit(board, 0, move, RULES, lambda operation: True) is None
+    assert admit(Draft(board, 0), move, RULES, lambda operation: False) == Refused(Refusal.FORBIDDEN)
+    assert admit(Draft(board, 0), move, RULES, lambda operation: True) is None
 
 
 def test_equivocation_leaves_the_set_as_it_was_and_is_kept_as_evidence() -> None:
@@ -90,3 +90,15 @@ def test_evidence_is_bounded() -> None:
         board.add(entry(body=o.Stroke("pen", o.Style(color + 2, 1, 1), (1, 2))))
     assert board.equivocations == 100
     assert len(board.evidence) == 64
+
+
+def test_operations_offered_together_are_judged_one_after_another(board) -> None:
+    draft = Draft(board, 0)
+    for offered in (entry(A, 3, 6), entry(A, 4, 7), entry(B, 1, 7 + LAMPORT_JUMP_MAX)):
+        assert admit(draft, offered, Rules(operations_max=5)) is None
+        draft.add(offered)
+    assert (len(draft), draft.sites, draft.versions[A]) == (5, 2, 4)
+    assert admit(draft, entry(A, 4, 8), RULES) == Refused(Refusal.EQUIVOCATION)
+    assert admit(draft, entry(A, 6, 8), RULES) == Refused(Refusal.GAP, 5)
+    assert admit(draft, entry(A, 5, 8), Rules(operations_max=5)) == Refused(Refusal.BOARD_FULL, 5)
+    assert len(board) == 2

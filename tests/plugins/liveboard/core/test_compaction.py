@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.liveboard.core import operations as o
-from plugins.liveboard.core.admission import Rules, admit
+from plugins.liveboard.core.admission import Draft, Rules, admit
 from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.compaction import compact, prunable, stable_floor
 from plugins.liveboard.core.opset import Entry, OperationSet, entry_of
@@ -40,7 +40,7 @@ def test_compacted_board_shows_the_same_whatever_comes_later(seed: int, gone: se
         author.changes = list(range(1, author.seq + 1))
     for _ in range(30):
         later = random.choice([author for author in authors if author.site not in retired]).draw()
-        assert admit(whole, 0, later, Rules(floor=floor, retired=retired)) is None
+        assert admit(Draft(whole, 0), later, Rules(floor=floor, retired=retired)) is None
         whole.add(later)
         small.add(later)
     assert small.digest == whole.digest
