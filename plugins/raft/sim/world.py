@@ -38,6 +38,7 @@ from plugins.raft.sim.machine import Machine
 from plugins.raft.sim.network import Network
 from plugins.raft.sim.oracle import Oracle
 from plugins.raft.sim.plan import MS, Fault, FaultKind, Plan
+from plugins.raft.sim.spec import Spec
 from plugins.raft.sim.violation import Violation
 
 LEADER: Final = Role.LEADER
@@ -66,8 +67,8 @@ class Outcome(NamedTuple):
 class World:
     """One run of a plan. `run` goes to the end; `step` goes one event."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Raises ValueError for a plan that has problems."""
+    def __init__(self, plan: Plan, *, spec: bool = True) -> None:
+        """`spec` validates each step by the TLA+ specification. Raises ValueError for a plan that has problems."""
         if problems := plan.problems():
             raise ValueError("; ".join(problems))
         self.plan = plan
@@ -80,6 +81,7 @@ class World:
         self.end_us = self.heal_us + plan.settle_ms * MS
         self.answered_index = 0
         self.history: list[Seen] = []
+        self.spec = Spec() if spec else None
         self.oracle = Oracle()
         self.oracle.deduplicates = plan.rule != "sessions"
         self._heap: list[tuple[int, int, int, int, Any]] = []
@@ -166,6 +168,10 @@ class World:
         if restore is not None:
             self._restored(machine, restore)
         self.invariants.check(machine, node, effects)
+        if self.spec is not None:
+            self.spec.step(machine.id, event, node)
+            if sends:
+                self.spec.sent(machine.id, sends)
         if persist is not None:
             self._write(machine, persist)
             if machine.node is None:
@@ -200,6 +206,8 @@ class World:
         )
         machine.started(node)
         machine.tick_at = 0
+        if self.spec is not None:
+            self.spec.started(machine.id, node, machine.disk)
         self.feed(machine, _TICK)
 
     def _stop(self, machine: Machine) -> None:
@@ -413,7 +421,10 @@ class World:
 
     def _check_end(self) -> None:
         """The group must have recovered: one leader whom all members follow, all logs equal, all operations done."""
-        if self.plan.settle_ms >= 2000:
+        plan = self.plan
+        # Without pre-vote and check-quorum, members that were removed may keep the others from electing anybody for
+        # long (thesis §4.2.3); and a node that lacks a rule is judged by its safety.
+        if plan.settle_ms >= 2000 and plan.pre_vote and plan.check_quorum and not plan.rule:
             self._check_recovery()
         for client in self.clients:
             client.give_up()

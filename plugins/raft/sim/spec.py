@@ -1,0 +1,362 @@
+"""Raft's TLA+ specification in plain Python, and a validator that names the actions behind each step of a node.
+
+The specification is D. Ongaro's `raft.tla` (https://github.com/ongardie/raft.tla), with its names for the actions. Its
+state is kept for each node: currentTerm, state, votedFor, log (here the terms of the entries: that an index and a term
+name one entry is the invariant LogMatching), commitIndex, votesGranted, matchIndex. A step of a node is explained by
+the actions that it amounts to; each action's guard is checked, and afterwards the specification's state must be the
+node's. The first step that has no explanation is a Violation with the step's place.
+
+Where nodes do more than the specification knows, the mapping is:
+- a pre-vote, a lease, a promise not to vote, a read: nothing happens, or a message is dropped (`Stutter`);
+- an `AppendEntries` with n entries is n messages with one; a snapshot is the message with all entries up to its index;
+- commitIndex does not fall on an old message, which the specification would let it do;
+- `StepDown` (etcd-io/raft's specification has it too): a leader or a candidate becomes a follower in its term, which is
+  always safe: it only does less from then on;
+- votes for oneself are counted when the disk has them, as if they were messages;
+- members are those of the newest configuration in the log, so `Quorum` is that of the node that counts;
+- `Restart` may lose what was not fsynced, but nothing that was promised in a message: no vote, no acknowledged entry.
+  That is checked, and the known gap of etcd's trace validation.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from plugins.raft.core.configuration import Configuration, decode_configuration
+from plugins.raft.core.effects import Role
+from plugins.raft.core.inputs import Input, Persisted
+from plugins.raft.core.messages import (
+    CONFIGURATION,
+    AppendEntries,
+    AppendResponse,
+    InstallSnapshot,
+    Message,
+    ReadIndex,
+    ReadIndexResponse,
+    RequestVote,
+    VoteResponse,
+)
+from plugins.raft.core.node import Node
+from plugins.raft.core.quorum import joint_index, joint_vote
+from plugins.raft.sim.disk import Disk
+from plugins.raft.sim.violation import Violation
+
+FOLLOWER: Final = "Follower"
+CANDIDATE: Final = "Candidate"
+LEADER: Final = "Leader"
+_STATES: Final = {
+    Role.FOLLOWER: FOLLOWER,
+    Role.PRECANDIDATE: FOLLOWER,
+    Role.CANDIDATE: CANDIDATE,
+    Role.LEADER: LEADER,
+}
+
+
+class Action(NamedTuple):
+    """An action of the specification, with the node it happens at and, for messages, the other one (else 0)."""
+
+    name: str
+    node: int
+    other: int = 0
+
+
+class Server:
+    """The specification's variables of one server."""
+
+    __slots__ = (
+        "acked",
+        "commit",
+        "configurations",
+        "granted",
+        "log",
+        "match",
+        "state",
+        "stood",
+        "term",
+        "vote",
+        "votes",
+    )
+
+    def __init__(self) -> None:
+        self.term = 0
+        self.state = FOLLOWER
+        self.vote = 0
+        self.log: list[int] = []
+        self.commit = 0
+        self.granted: dict[int, bool] = {}
+        self.match: dict[int, int] = {}
+        self.configurations: list[tuple[int, Configuration]] = []
+        self.votes: dict[int, int] = {}
+        """By term, whom it told that it has its vote: what a restart may not undo."""
+        self.stood: dict[int, tuple[int, int]] = {}
+        """By term, index and term of its last entry when it stood: what its requests must say."""
+        self.acked = 0
+        """Up to where it acknowledged its log, as it still stands."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """The newest one in the log."""
+        return self.configurations[-1][1]
+
+    def last_term(self) -> int:
+        """LastTerm(log)."""
+        return self.log[-1] if self.log else 0
+
+    def truncate(self, length: int) -> None:
+        """Remove the entries beyond `length`."""
+        del self.log[length:]
+        self.acked = min(self.acked, length)
+        while self.configurations[-1][0] > length:
+            self.configurations.pop()
+
+
+class Spec:
+    """All servers. Feed it each step; `actions` holds the names of the last one's."""
+
+    def __init__(self) -> None:
+        self.servers: dict[int, Server] = {}
+        self.committed: list[int] = []
+        """Terms of the entries that somebody committed, by index from 1."""
+        self.actions: list[Action] = []
+
+    # --- Steps
+
+    def started(self, number: int, node: Node, disk: Disk) -> None:
+        """A node starts from its disk: Init, or Restart(i)."""
+        known = self.servers.get(number)
+        self.actions = [Action("Restart" if known else "Init", number)]
+        server = self.servers[number] = Server()
+        index = node.snapshot.index
+        if index > len(self.committed):
+            self._deny(number, f"it starts from a snapshot at {index}, which nobody committed")
+        server.log = self.committed[:index] + [entry.term for entry in disk.entries if entry.index > index]
+        server.term, server.vote, server.commit = node.term, node.vote, index
+        server.configurations = [(index, decode_configuration(node.snapshot.configuration))]
+        server.configurations += [
+            (entry.index, decode_configuration(entry.data))
+            for entry in disk.entries
+            if entry.kind == CONFIGURATION and entry.index > index
+        ]
+        if known is None:
+            return
+        server.votes, server.stood, server.acked = known.votes, known.stood, known.acked
+        if known.votes:
+            term = max(known.votes)
+            if server.term < term or (server.term == term and server.vote != known.votes[term]):
+                self._deny(number, f"it forgot that it voted for {known.votes[term]} in term {term}")
+        if server.log[: known.acked] != known.log[: known.acked]:
+            self._deny(number, f"it lost entries that it had acknowledged up to {known.acked}")
+
+    def step(self, number: int, event: Input, node: Node) -> None:
+        """A node took `event` and is now as `node` says. Raises Violation when no actions explain that."""
+        server = self.servers[number]
+        self.actions = []
+        kind = type(event)
+        if kind in _MESSAGES:
+            self._receive(number, server, event, node)  # type: ignore[arg-type]
+        elif kind is Persisted and server.state == CANDIDATE and server.term == node.term:
+            server.granted[number] = True
+        if node.term == server.term + 1 and node.vote == number and node.role >= Role.CANDIDATE:
+            self._timeout(number, server)
+        if server.state == CANDIDATE and node.role is Role.LEADER and server.term == node.term:
+            self._become_leader(number, server)
+        if server.state == LEADER:
+            self._lead(number, server, node)
+        if server.state != FOLLOWER and _STATES[node.role] == FOLLOWER and node.term == server.term:
+            self._did("StepDown", number)
+            server.state = FOLLOWER
+        self._compare(number, server, node)
+
+    def sent(self, number: int, messages: Sequence[Message]) -> None:
+        """A node's messages leave. Raises Violation when one says what the node must not say."""
+        server = self.servers[number]
+        for message in messages:
+            if isinstance(message, AppendEntries):
+                self._sends_append(number, server, message)
+            elif isinstance(message, AppendResponse):
+                if message.success and message.term == server.term:
+                    server.acked = max(server.acked, min(message.index, len(server.log)))
+            elif isinstance(message, VoteResponse):
+                if message.granted and not message.pre:
+                    self._promises_vote(number, server, message.term, message.to)
+            elif isinstance(message, RequestVote) and not message.pre:
+                if server.stood.get(message.term) != (message.last_index, message.last_term):
+                    self._deny(number, f"it asks for votes in term {message.term} with a log that it did not have")
+                self._promises_vote(number, server, message.term, number)
+
+    # --- Actions
+
+    def _receive(self, number: int, server: Server, message: Message, node: Node) -> None:
+        term = message.term
+        if term > server.term and node.term >= term and not _is_pre(message):
+            self._did("UpdateTerm", number, message.sender)
+            server.term, server.state, server.vote = term, FOLLOWER, 0
+        if term != server.term:
+            self._did("DropStaleResponse" if term < server.term else "DropMessage", number, message.sender)
+            return
+        if isinstance(message, AppendEntries):
+            self._handle_append(number, server, message)
+        elif isinstance(message, AppendResponse):
+            if server.state == LEADER and message.success:
+                self._did("HandleAppendEntriesResponse", number, message.sender)
+                server.match[message.sender] = max(server.match.get(message.sender, 0), message.index)
+        elif isinstance(message, InstallSnapshot):
+            self._handle_snapshot(number, server, message, node)
+        elif isinstance(message, RequestVote):
+            self._handle_request_vote(number, server, message, node)
+        elif isinstance(message, VoteResponse) and not message.pre and server.state == CANDIDATE:
+            self._did("HandleRequestVoteResponse", number, message.sender)
+            server.granted.setdefault(message.sender, message.granted)
+
+    def _handle_request_vote(self, number: int, server: Server, message: RequestVote, node: Node) -> None:
+        if message.pre:
+            return
+        self._did("HandleRequestVoteRequest", number, message.sender)
+        if node.vote == server.vote:
+            return
+        is_log_ok = (message.last_term, message.last_index) >= (server.last_term(), len(server.log))
+        if node.vote != message.sender or server.vote or not is_log_ok:
+            self._deny(number, f"it votes for {node.vote} in term {server.term}")
+        server.vote = node.vote
+
+    def _handle_append(self, number: int, server: Server, message: AppendEntries) -> None:
+        if server.state == CANDIDATE:
+            self._did("ReturnToFollowerState", number, message.sender)
+            server.state = FOLLOWER
+        if server.state == LEADER:
+            return
+        log, prev = server.log, message.prev_index
+        if prev < server.commit:
+            self._did("DropMessage", number, message.sender)
+            return
+        if prev and (prev > len(log) or log[prev - 1] != message.prev_term):
+            self._did("RejectAppendEntriesRequest", number, message.sender)
+            return
+        for entry in message.entries:
+            if entry.index <= len(log) and log[entry.index - 1] != entry.term:
+                self._did("ConflictAppendEntriesRequest", number, message.sender)
+                if entry.index <= server.commit:
+                    self._deny(number, f"it removes entry {entry.index}, which is committed")
+                server.truncate(entry.index - 1)
+            if entry.index == len(log) + 1:
+                self._did("NoConflictAppendEntriesRequest", number, message.sender)
+                log.append(entry.term)
+                if entry.kind == CONFIGURATION:
+                    server.configurations.append((entry.index, decode_configuration(entry.data)))
+        self._did("AppendEntriesAlreadyDone", number, message.sender)
+        self._follow_commit(number, server, min(message.commit, prev + len(message.entries)))
+
+    def _handle_snapshot(self, number: int, server: Server, message: InstallSnapshot, node: Node) -> None:
+        if server.state == CANDIDATE:
+            self._did("ReturnToFollowerState", number, message.sender)
+            server.state = FOLLOWER
+        index = message.index
+        if not message.done or node.commit != index or server.commit >= index:
+            return
+        if index > len(self.committed) or self.committed[index - 1] != message.snapshot_term:
+            self._deny(number, f"a snapshot at {index} holds what nobody committed")
+        log = server.log
+        if not (index <= len(log) and log[index - 1] == message.snapshot_term):
+            self._did("ConflictAppendEntriesRequest", number, message.sender)
+            log[:] = self.committed[:index]
+            server.acked = min(server.acked, server.commit)
+            server.configurations = [(index, decode_configuration(message.configuration))]
+        self._did("AppendEntriesAlreadyDone", number, message.sender)
+        self._follow_commit(number, server, index)
+
+    def _follow_commit(self, number: int, server: Server, commit: int) -> None:
+        if commit > server.commit:
+            if self.committed[:commit][server.commit :] != server.log[server.commit : commit]:
+                self._deny(number, f"it counts entries up to {commit} as committed that were not")
+            server.commit = commit
+
+    def _timeout(self, number: int, server: Server) -> None:
+        self._did("Timeout", number)
+        if server.state == LEADER:
+            self._deny(number, "it stands for election while it leads")
+        server.term += 1
+        server.state, server.vote = CANDIDATE, number
+        server.granted = {}
+        server.stood[server.term] = (len(server.log), server.last_term())
+
+    def _become_leader(self, number: int, server: Server) -> None:
+        self._did("BecomeLeader", number)
+        configuration = server.configuration
+        if joint_vote(configuration.voters, configuration.outgoing, server.granted) != "won":
+            self._deny(number, f"it leads term {server.term} without the votes of a quorum")
+        server.state = LEADER
+        server.match = {}
+
+    def _lead(self, number: int, server: Server, node: Node) -> None:
+        """What a leader does by itself: ClientRequest, AdvanceCommitIndex."""
+        if node.term == server.term and node.commit > server.commit:
+            self._advance_commit(number, server, node)
+        log, last = server.log, node.log.last_index
+        while len(log) < last and node.log.term_at(len(log) + 1) == server.term:
+            self._did("ClientRequest", number)
+            log.append(server.term)
+            entry = node.log.entry(len(log))
+            if entry.kind == CONFIGURATION:
+                server.configurations.append((entry.index, decode_configuration(entry.data)))
+
+    def _advance_commit(self, number: int, server: Server, node: Node) -> None:
+        self._did("AdvanceCommitIndex", number)
+        server.match[number] = len(server.log)
+        configuration = server.configuration
+        agreed = joint_index(configuration.voters, configuration.outgoing, lambda voter: server.match.get(voter, 0))
+        commit = node.commit
+        if commit > agreed:
+            self._deny(number, f"it commits {commit}, but a quorum agrees only up to {agreed}")
+        if server.log[commit - 1] != server.term:
+            self._deny(number, f"it commits {commit}, whose term {server.log[commit - 1]} is not its own")
+        server.commit = commit
+        self.committed.extend(server.log[len(self.committed) : commit])
+
+    def _sends_append(self, number: int, server: Server, message: AppendEntries) -> None:
+        log, prev = server.log, message.prev_index
+        if message.term != server.term or server.state != LEADER:
+            return  # sent in the step that ended its term: the step itself was explained
+        if prev > len(log) or (prev and log[prev - 1] != message.prev_term) or message.commit > server.commit:
+            self._deny(number, f"it sends entries after ({prev}, {message.prev_term}), which its log does not have")
+        if [entry.term for entry in message.entries] != log[prev : prev + len(message.entries)]:
+            self._deny(number, f"it sends entries after {prev} that are not in its log")
+
+    def _promises_vote(self, number: int, server: Server, term: int, candidate: int) -> None:
+        known = server.votes.setdefault(term, candidate)
+        if known != candidate:
+            self._deny(number, f"it gives its vote of term {term} to {candidate} after {known}")
+
+    # --- Verdict
+
+    def _compare(self, number: int, server: Server, node: Node) -> None:
+        """The specification's state must be the node's."""
+        log = node.log
+        if (
+            server.term != node.term
+            or server.vote != node.vote
+            or server.state != _STATES[node.role]
+            or server.commit != node.commit
+            or len(server.log) != log.last_index
+            or server.last_term() != log.last_term
+        ):
+            spec = (server.term, server.vote, server.state, server.commit, len(server.log), server.last_term())
+            mine = (node.term, node.vote, node.role.name, node.commit, log.last_index, log.last_term)
+            self._deny(number, f"(term, vote, state, commit, last index, last term) is {mine}, allowed is {spec}")
+
+    def _did(self, name: str, node: int, other: int = 0) -> None:
+        self.actions.append(Action(name, node, other))
+
+    def _deny(self, number: int, why: str) -> None:
+        done = ", ".join(action.name for action in self.actions) or "nothing"
+        raise Violation("Specification", f"node {number}: {why} (actions so far: {done})")
+
+
+_MESSAGES: Final = frozenset({AppendEntries, AppendResponse, RequestVote, VoteResponse, InstallSnapshot})
+
+
+def _is_pre(message: Message) -> bool:
+    """Whether a message's higher term is only a question, which changes nobody's term."""
+    if isinstance(message, RequestVote):
+        return message.pre
+    if isinstance(message, VoteResponse):
+        return message.pre and message.granted
+    return isinstance(message, ReadIndex | ReadIndexResponse)
