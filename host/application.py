@@ -30,7 +30,7 @@ from host.data_dir import made
 from host.errors import ConfigError, HostError
 from host.host_metrics import HouseCollector
 from host.http.dispatcher import Dispatcher
-from host.http.engine import TLS, Engine, bind, engine_named, is_loopback, urls
+from host.http.engine import TLS, Engine, bind, engine_named, is_loopback, socket_files, urls
 from host.http.pages import Pages
 from host.http.security import Policy, admin_guard
 from host.http.system import system_routes
@@ -88,6 +88,7 @@ class Application:
         self._draining = trio.Event()
         self._reload_asked = trio.Event()
         self._abort = trio.CancelScope()
+        self._socket_files: list[Path] = []
         self._failure = ""
         self.site: Site
         self.supervisor: Supervisor
@@ -120,6 +121,8 @@ class Application:
             if len(own) == len(leaves(group)):
                 raise own[0] from group
             raise
+        finally:
+            _remove(self._socket_files)
         if self._abort.cancelled_caught:
             return EXIT_FORCED
         if self._failure:
@@ -136,6 +139,7 @@ class Application:
         sockets = bind(
             self.settings.server.host, self.settings.server.port, backlog_connections=limits.backlog_connections
         )
+        self._socket_files = socket_files(sockets)
         async with trio.open_nursery() as services:
             with ExitStack() as unserved:
                 # Bound first, since a port that is taken should be found before anything is started.
@@ -397,6 +401,11 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD_OBJECTS, 20, 50)
+
+
+def _remove(files: list[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def _tls(settings: Settings) -> TLS | None:

@@ -161,10 +161,23 @@ class AdminSettings(Section):
     token: Secret | None = None
 
 
+def _scheme(*schemes: str) -> AfterValidator:
+    """What an address other than "embedded" must begin with."""
+
+    def check(url: ServiceUrl) -> ServiceUrl:
+        scheme = url.reveal().partition("://")[0]
+        if not url.is_embedded and scheme not in schemes:
+            wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise unusable(f'"embedded" or a URL that begins with {wanted}', f"{scheme}://…")
+        return url
+
+    return AfterValidator(check)
+
+
 class PostgresSettings(Section):
     """`[postgres]`: the database lent to plugins, and how much of it each may use."""
 
-    url: ServiceUrl = ServiceUrl("embedded")
+    url: Annotated[ServiceUrl, _scheme("postgresql", "postgres")] = ServiceUrl("embedded")
     connections_max: Count = 10
     acquire_timeout: Duration = 5.0
     response_timeout: Duration = 30.0
@@ -173,7 +186,7 @@ class PostgresSettings(Section):
 class RedisSettings(Section):
     """`[redis]`: the Redis lent to plugins."""
 
-    url: ServiceUrl = ServiceUrl("embedded")
+    url: Annotated[ServiceUrl, _scheme("redis", "rediss", "unix")] = ServiceUrl("embedded")
     timeout: Duration = 5.0
 
 

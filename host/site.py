@@ -34,6 +34,7 @@ class Site:
         self.not_loaded: dict[str, PluginError] = {}
         self.disabled: dict[str, Candidate] = {}
         self._began_s = trio.current_time()
+        self._without_figures: dict[str, str] = {}
 
     def is_ready(self) -> tuple[bool, list[str]]:
         """Whether the host takes traffic, and a line for each thing that was looked at (`[+]` well, `[-]` not)."""
@@ -103,10 +104,16 @@ class Site:
     async def _figures(self, plugin: str, card: Card) -> Sequence[Figure]:
         try:
             with trio.fail_after(FIGURES_TIMEOUT_S):
-                return await card.figures()
+                figures = await card.figures()
         except Exception as error:
-            log.warning("no figures for the overview", plugin=plugin, reason=first_line(error))
+            reason = first_line(error)
+            # Once, not each second for everybody who looks at the overview.
+            if self._without_figures.get(plugin) != reason:
+                log.warning("no figures for the overview", plugin=plugin, reason=reason)
+            self._without_figures[plugin] = reason
             return []
+        self._without_figures.pop(plugin, None)
+        return figures
 
     def _routes(self, unit: Supervised) -> list[Mount | Page]:
         return unit.run.routes if unit.run else []

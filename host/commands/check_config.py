@@ -32,7 +32,8 @@ def run(arguments: Namespace, terminal: Terminal) -> int:
     except ConfigError as error:
         return _report(arguments, terminal, error.problems, [])
     inventory = take_inventory(settings, safe_mode=arguments.safe_mode)
-    problems += inventory.problems
+    # Without a model too, the host's keys of a plugin were looked at: what is wrong there is told once.
+    problems = list(dict.fromkeys([*problems, *inventory.problems]))
     broken = [str(error) for error in inventory.errors.values()]
     if problems or broken:
         return _report(arguments, terminal, problems, broken)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TextIO
 
-from host.services.logs import wants_colour
+from host.colour import wants_colour
 
 Style = Literal["bold", "dim", "red", "green", "yellow"]
 _CODES: Final[dict[Style, str]] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}

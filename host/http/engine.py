@@ -4,12 +4,9 @@ An engine speaks a wire protocol below and ASGI 3 above. It knows nothing of plu
 dispatcher. Whatever a peer sends and whatever the app raises, an engine goes on serving everybody else.
 """
 
-import contextlib
 import errno
 import ipaddress
-import os
 import socket
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -152,6 +149,11 @@ def urls(sockets: Sequence[socket.socket], *, tls: bool = False) -> list[str]:
     return [_url(sock, "https" if tls else "http") for sock in sockets]
 
 
+def socket_files(sockets: Sequence[socket.socket]) -> list[Path]:
+    """The files of unix sockets, which closing the sockets leaves behind."""
+    return [Path(sock.getsockname()) for sock in sockets if sock.family == getattr(socket, "AF_UNIX", None)]
+
+
 def limit_stalls(sockets: Sequence[socket.socket], write_stall_s: float) -> None:
     """Let the kernel drop a connection whose peer acknowledges nothing for that long (RFC 5482; Linux only).
 
@@ -182,11 +184,10 @@ def _bind_tcp(family: int, kind: int, protocol: int, address: Any, backlog_conne
 
 
 def _bind_unix(path: Path, backlog_connections: int) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if path.is_socket():
+            _unlink_unless_used(path)
         sock.bind(str(path))
         sock.listen(backlog_connections)
         sock.setblocking(False)
@@ -194,6 +195,17 @@ def _bind_unix(path: Path, backlog_connections: int) -> socket.socket:
         sock.close()
         raise HostError(f"cannot listen on {path}: {error.strerror or error} — check server.host") from error
     return sock
+
+
+def _unlink_unless_used(path: Path) -> None:
+    """Remove the socket that a host left behind, but never the one that a host still listens on."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(errno.EADDRINUSE, "another program listens on it")
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

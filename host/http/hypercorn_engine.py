@@ -157,7 +157,7 @@ def _ssl_context(config: Config) -> SSLContext | None:
     try:
         return config.create_ssl_context()
     except (OSError, SSLError) as error:
-        raise HostError(f"the certificate cannot be used: {error} — check server.tls") from error
+        raise HostError(f"the certificate cannot be used: {error} — check server.certfile, keyfile") from error
 
 
 def _listener(sock: socket.socket, tls: SSLContext | None) -> trio.SocketListener | trio.SSLListener[trio.SocketStream]:

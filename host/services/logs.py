@@ -5,11 +5,12 @@ libraries log through the standard library comes out in the same form.
 """
 
 import logging
-import os
 import sys
 from typing import Any, Literal, TextIO
 
 import structlog
+
+from host.colour import wants_colour
 
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -53,12 +54,3 @@ def configure_logging(format: LogFormat = "auto", level: LogLevel = "info", *, s
     # Their INFO lines say per request what the access log says better.
     for noisy in ("httpx", "httpcore", "hypercorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """Whether to colour output to `stream`: NO_COLOR and FORCE_COLOR decide first, then a terminal that is not dumb."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"

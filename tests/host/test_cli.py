@@ -226,3 +226,15 @@ def test_every_command_module_declares_what_the_parser_needs() -> None:
         assert HELP[name][0].islower()
         assert not HELP[name].endswith(".")
         command(name).add_arguments(ArgumentParser())
+
+
+def test_the_command_line_starts_light_so_that_ctrl_c_meets_it_ready(config: Path) -> None:
+    heavy = "{'structlog', 'trio', 'pydantic', 'jinja2', 'importlib.metadata'}"
+    script = f"import host.cli, sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_a_mistake_is_told_once(config: Path, capsys: Capture) -> None:
+    code, _, err = outcome(capsys, "check-config", "--set", 'plugins.frontrow={enabled="yes"}')
+    assert (code, err.count("plugins.frontrow.enabled")) == (Exit.CONFIG, 1)

@@ -324,6 +324,25 @@ def test_engine_is_one_that_there_is() -> None:
         load_settings(None, {}, ["server.engine=apache"])
 
 
+@pytest.mark.parametrize(
+    ("section", "url", "is_good"),
+    [
+        ("postgres", "postgresql://u:hunter2@db/q", True),
+        ("postgres", "postgres://db/q", True),
+        ("postgres", "mysql://u:hunter2@db/q", False),
+        ("redis", "redis://:hunter2@cache", True),
+        ("redis", "rediss://cache", True),
+        ("redis", "unix:///run/redis.sock", True),
+        ("redis", "htp://:hunter2@cache", False),
+    ],
+)
+def test_address_of_another_kind_of_server_is_refused(section: str, url: str, is_good: bool) -> None:
+    problems = read_settings(None, {}, [f"{section}.url={url}"])[1]
+    assert is_good is (problems == [])
+    assert "hunter2" not in str(problems)
+    assert is_good or "://…" in problems[0]
+
+
 def test_settings_and_their_sections_are_frozen() -> None:
     settings = load_settings(None, {})
     with pytest.raises(ValidationError, match="frozen"):

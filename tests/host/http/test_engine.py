@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host.errors import HostError
-from host.http.engine import TLS, bind, engine_named, is_loopback, limit_stalls, urls
+from host.http.engine import TLS, bind, engine_named, is_loopback, limit_stalls, socket_files, urls
 from host.http.limits import ConnectionGate, Limits
 
 
@@ -50,6 +50,17 @@ def test_bind_unix_replaces_a_stale_socket_but_no_file(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="in use"):
         bind(f"unix:{path}", 0)
     assert path.read_text() == "precious"
+
+
+def test_bind_unix_leaves_the_socket_of_a_host_that_runs(tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+    [first] = bind(f"unix:{path}", 0)
+    with first:
+        assert socket_files([first]) == [path]
+        with pytest.raises(HostError, match="another program listens on it"):
+            bind(f"unix:{path}", 0)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
 
 
 def test_urls_are_for_a_browser() -> None:

@@ -234,7 +234,7 @@ async def test_stop_between_two_lives_of_the_postmaster_leaves_no_backend(data_d
 async def test_second_host_on_the_same_directory_is_refused_by_name(data_dir):
     async with running("postgres", data_dir), running("redis", data_dir):
         for service in ("postgres", "redis"):
-            with pytest.RaisesGroup(pytest.RaisesExc(HostError, match=rf"pid {os.getpid()}\b.*another data_dir")):
+            with pytest.RaisesGroup(pytest.RaisesExc(HostError, match=rf"pid {os.getpid()}\b.*another data\.dir")):
                 async with running(service, data_dir):
                     pass
 

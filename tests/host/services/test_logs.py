@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from host.services.logs import configure_logging, wants_colour
+from host.colour import wants_colour
+from host.services.logs import configure_logging
 
 
 @pytest.fixture(autouse=True)
