@@ -5,6 +5,7 @@ in, `pipeline` where it goes out; `simulated` are the providers that need no key
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from host.api import Card, Metric, Mount, PluginContext, PluginInfo, Service, Task, hookimpl
@@ -13,8 +14,8 @@ from plugins.gateway.settings import Settings
 if TYPE_CHECKING:
     from plugins.gateway.service import Gateway
 
-STOP_S: Final = 2.0
-"""How long flights may land once nobody is admitted any more."""
+PROOF_S_MAX: Final = 120.0
+"""A proof runs for a minute at the most, and its last requests somewhat longer."""
 
 
 def _services(config: Settings) -> frozenset[Service]:
@@ -33,6 +34,7 @@ def quartet_info() -> PluginInfo:
         summary="An LLM gateway that keeps answering: any OpenAI client on /v1.",
         services_of=_services,
         config=Settings,
+        migrations=Path(__file__).parent / "migrations",
     )
 
 
@@ -56,6 +58,7 @@ def quartet_setup(ctx: PluginContext) -> "Gateway":
 @hookimpl
 def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount]:
     """The API of OpenAI's clients, and the gateway's own."""
+    from plugins.gateway.admin_routes import BASE, OPERATIONS
     from plugins.gateway.operations import V1
 
     slow_s = state.settings.clocks.total + 30
@@ -69,6 +72,7 @@ def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount]:
         request_timeout_s=slow_s,
         cross_origin=True,
     )
+    yield Mount(BASE, state.admin.router, OPERATIONS, request_timeout_s=PROOF_S_MAX)
 
 
 @hookimpl
@@ -86,4 +90,6 @@ def quartet_card(ctx: PluginContext, state: "Gateway") -> Card:
         hard_thing="AI infrastructure that keeps working",
         promise="A provider dies in the middle of the traffic: no client notices.",
         figures=state.figures,
+        proof_url="/api/gateway/proof",
+        proof_body={"rate": 200, "seconds": 3},
     )

@@ -8,12 +8,16 @@ from typing import Final
 import trio
 
 from host.api import Figure, PluginContext, PoolLimits, TrioTransport
+from plugins.gateway.admin_routes import AdminRoutes
 from plugins.gateway.admission import Admission
 from plugins.gateway.core.dialects.table import Dialect
 from plugins.gateway.endpoints import Api
+from plugins.gateway.keys import KeyDesk
 from plugins.gateway.pipeline import Pipeline, now_ms
+from plugins.gateway.proof import Proof
 from plugins.gateway.settings import Settings
 from plugins.gateway.simulated.server import SimulatedProvider
+from plugins.gateway.stats import Stats
 from plugins.gateway.store import Store
 from plugins.gateway.targets import Targets
 from plugins.gateway.telemetry import Telemetry
@@ -44,7 +48,8 @@ class Gateway:
         self.targets = Targets(settings, list(self.simulated.values()))
         self.telemetry = Telemetry(ctx.metrics, now_ms)
         self.admission = Admission(settings.virtual_keys, ctx.require_admin)
-        self.telemetry.bill = self.admission.bill
+        self.keys = KeyDesk(self.admission, ctx.postgres if settings.use_postgres else None)
+        self.telemetry.bill = self.keys.bill
         most = settings.upstream_connections_max
         self.transport = TrioTransport(
             limits=PoolLimits(connections_max=most, connections_per_origin_max=most, idle_max=min(most, IDLE_MAX))
@@ -54,6 +59,9 @@ class Gateway:
         redis = ctx.redis if settings.use_redis else None
         self.store = Store(settings.cache, redis, frozenset(self.simulated))
         self.api = Api(settings, self.targets, self.pipeline, self.store, self.admission, self.telemetry, ctx.draining)
+        self.proof = Proof(self.api, self.simulated.get("proof-primary"))
+        stats = Stats(self.telemetry, self.targets, self.store, self.pipeline, self.api, self.simulated)
+        self.admin = AdminRoutes(ctx, stats, self.store, self.proof, self.keys, self.simulated)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the simulated providers, then carry flights and keep the metrics until cancelled."""
@@ -62,6 +70,8 @@ class Gateway:
                 await nursery.start(provider.run)
             if self.settings.use_redis:
                 nursery.start_soon(self.store.run)
+            if self.settings.use_postgres:
+                await nursery.start(self.keys.run)
             nursery.start_soon(self._keep_metrics)
             self.api.nursery = nursery
             task_status.started()

@@ -150,6 +150,7 @@ class Targets:
         self.providers: dict[str, Provider] = {}
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._routes: dict[str, Route] = {}
+        self._hidden: dict[str, GroupSettings] = {}
         found = known_environment(os.environ) if settings.providers_from_environment else {}
         for name in {**settings.providers, **found}:
             given = settings.providers.get(name, ProviderSettings())
@@ -165,6 +166,10 @@ class Targets:
             demo = [f"{each.name}/echo" for each in simulated if not each.name.startswith("proof")]
             self._groups.setdefault("demo", GroupSettings.model_validate({"targets": demo}))
 
+        if any(each.name.startswith("proof") for each in simulated):
+            proof = [f"{each.name}/echo" for each in simulated if each.name.startswith("proof")]
+            self._hidden = {"proof": GroupSettings.model_validate({"targets": proof})}
+
     def resolve(self, name: str) -> Route:
         """The route of a name.
 
@@ -176,7 +181,7 @@ class Targets:
             for member in route.members:
                 self._targets.move_to_end(member.target.name)
             return route
-        group = self._groups.get(name)
+        group = self._groups.get(name) or self._hidden.get(name)
         if group is not None:
             members = tuple(Member(self.target(each.model), each.weight, each.context) for each in group.targets)
             shadow = self.target(group.shadow) if group.shadow else None

@@ -88,7 +88,7 @@ class Telemetry:
         """One list a second: its number, requests, hits, errors."""
         self.in_flight = 0
         self.sequence = 0
-        self.bill: Callable[[str, Usage, int], None] = lambda tenant, usage, cost: None
+        self.bill: Callable[[str, str, Usage, int], None] = lambda tenant, model, usage, cost: None
         self._observers = {state: exported["request_seconds"].labels(cache=state) for state in CACHE_STATES}
         self._published: dict[str, Counter[Any]] = {}
 
@@ -123,7 +123,7 @@ class Telemetry:
         self.tokens[provider, "input"] += usage.input_tokens
         self.tokens[provider, "output"] += usage.output_tokens
         self.cost[provider] += cost_nano_usd
-        self.bill(call.tenant, usage, cost_nano_usd)
+        self.bill(call.tenant, target.name, usage, cost_nano_usd)
 
     def saved(self, usage: Usage, cost_nano_usd: int) -> None:
         """An answer came from the cache instead of from an upstream."""
