@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
-from plugins.frontrow import commands, run_routes, sale_routes
+from plugins.frontrow import commands, house_routes, run_routes, sale_routes
 from plugins.frontrow.box_office import Tally
 from plugins.frontrow.holds import HoldTally
 from plugins.frontrow.service import FrontRow
@@ -63,9 +63,9 @@ def quartet_setup(ctx: PluginContext) -> FrontRow:
 def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page]:
     """The API and the two pages."""
     slow_s = state.settings.run_timeout + 3 * state.settings.claim_patience
-    yield Mount(
-        "/api/frontrow", state.router, sale_routes.OPERATIONS + run_routes.OPERATIONS[1:], body_bytes_max=BODY_BYTES_MAX
-    )
+    operations = sale_routes.OPERATIONS + house_routes.OPERATIONS + run_routes.OPERATIONS[1:]
+    yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)
+    yield Mount(house_routes.VENUES, state.router, body_bytes_max=house_routes.PLAN_BYTES_MAX)
     yield Mount(
         run_routes.STAMPEDE,
         state.router,

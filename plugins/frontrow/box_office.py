@@ -29,11 +29,13 @@ SOLD: Final = "sold"
 """Somebody else owns one of the seats. Final."""
 GONE: Final = "gone"
 """The hold has passed to somebody else, who may not book after all. Not final for the seat, but for this hold."""
+LIMIT: Final = "limit"
+"""The buyer would own more places of the event than one buyer may. Nothing was done."""
 UNKNOWN: Final = "unknown"
 UNAVAILABLE: Final = "unavailable"
 """Layer 2 could not be reached; certainly nothing was done."""
 
-_VERDICTS: Final = {"won": BOOKED, "lost": SOLD, "void": GONE}
+_VERDICTS: Final = {"won": BOOKED, "lost": SOLD, "void": GONE, "limit": LIMIT}
 
 _RETRY_S: Final = 0.05
 _RETRY_S_MAX: Final = 0.5
@@ -60,11 +62,11 @@ class Tally:
 
 
 class ClaimLine:
-    """Lets `claims_max` claims through at a time; the others wait in order, up to `claims_waiting_max` of them."""
+    """Lets `claims_max` claims through at a time; the others wait in order, up to `waiting_max` of them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._turns = trio.Semaphore(settings.claims_max)
-        self._waiting_max = settings.claims_waiting_max
+    def __init__(self, claims_max: int, waiting_max: int) -> None:
+        self._turns = trio.Semaphore(claims_max)
+        self._waiting_max = waiting_max
         self.waiting = 0
 
     async def __aenter__(self) -> None:
@@ -98,7 +100,7 @@ class BoxOffice:
     line: ClaimLine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.line = ClaimLine(self.settings)
+        self.line = ClaimLine(self.settings.claims_max, self.settings.claims_waiting_max)
 
     def counted_apart(self) -> "BoxOffice":
         """The same box office, with the same line, keeping a tally of its own."""
@@ -106,13 +108,27 @@ class BoxOffice:
         apart.tally = Tally()
         return apart
 
+    def with_claims(self, claims: ClaimDesk, claims_max: int) -> "BoxOffice":
+        """The same box office and tally in front of another desk, with a line of its own of `claims_max` at a time."""
+        other = copy(self)
+        other.claims = claims
+        other.line = ClaimLine(claims_max, self.settings.claims_waiting_max)
+        return other
+
     async def book(
-        self, hold: Hold, buyer: str, booking_id: str, *, had_hold: bool = True, is_repeated: bool = False
+        self,
+        hold: Hold,
+        buyer: str,
+        booking_id: str,
+        *,
+        had_hold: bool = True,
+        is_repeated: bool = False,
+        is_order: bool = False,
     ) -> str:
         """Book the seats of a hold under `booking_id`: BOOKED, SOLD, GONE, UNKNOWN or UNAVAILABLE.
 
         `had_hold` is False for a buyer who came without one because layer 1 was away. Say `is_repeated` when a booking
-        was asked for under this id before.
+        was asked for under this id before, and `is_order` when an authorised order of this id is to be claimed.
 
         Cancelling it abandons the wait for its turn; a claim that was sent is awaited, within `claim_timeout`.
 
@@ -125,7 +141,7 @@ class BoxOffice:
                 return await self._why_gone(hold)
             if standing in (RETAKEN, UNPROTECTED):
                 self.tally.holds_lost += 1
-        claim = Claim(booking_id, hold.event_id, hold.seats, buyer)
+        claim = Claim(booking_id, hold.event_id, hold.seats, buyer, hold.area, hold.quantity, is_order)
         verdict = await self._claim(claim, is_repeated)
         if verdict == BOOKED:
             self.tally.bookings += 1
@@ -146,7 +162,7 @@ class BoxOffice:
             if answer == UNKNOWN and not may_be_done:
                 self.tally.unknowns += 1
                 may_be_done = True
-            elif answer in (BOOKED, SOLD, GONE):
+            elif answer in (BOOKED, SOLD, GONE, LIMIT):
                 self.tally.unknowns_resolved += may_be_done and not is_repeated
                 return answer
             if trio.current_time() + pause_s > deadline:

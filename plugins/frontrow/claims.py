@@ -57,7 +57,7 @@ INSERT INTO frontrow.bookings (id, event_id, buyer, state) VALUES (%s, %s, %s, '
 RETRYABLE: Final = (sql_error.SerializationFailure, sql_error.DeadlockDetected, sql_error.LockNotAvailable)
 """Errors after which the database has certainly undone the statement, and the same claim may be made again."""
 
-Claimed = Literal["won", "lost", "void"]
+Claimed = Literal["won", "lost", "void", "limit"]
 
 
 class LastLineCrossed(HostError):
@@ -66,12 +66,18 @@ class LastLineCrossed(HostError):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a buyer asks of layer 2. `seats` are ids in ascending order; `booking_id` a UUID chosen beforehand."""
+    """What a buyer asks of layer 2. `seats` are ids in ascending order; `booking_id` a UUID chosen beforehand.
+
+    On public sale a claim may be on `quantity` places of an `area` instead, and belong to an order that is to be paid.
+    """
 
     booking_id: str
     event_id: int
     seats: tuple[int, ...]
     buyer: str
+    area: int = 0
+    quantity: int = 0
+    is_order: bool = False
 
 
 class ClaimDesk:
@@ -126,7 +132,7 @@ class ClaimDesk:
         state = await self._postgres.fetch_value(_BOOKING_STATE, [booking_id])
         if state is None:
             return "lost"
-        return "won" if state == "confirmed" else "void"
+        return "won" if state in ("confirmed", "claimed") else "void"
 
     async def settle(self, claim: Claim) -> Claimed:
         """Decide an unanswered claim for good without making it: "won" if it was committed, else "void" for ever.

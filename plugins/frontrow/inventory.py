@@ -19,13 +19,25 @@ SELECT 1 FROM pg_index AS index
 """
 _EVENTS: Final = """
 SELECT event.id, event.name, event.created_at,
-       count(seat.id) AS seats, count(seat.id) FILTER (WHERE seat.booking_id IS NULL) AS free
+       count(seat.id) AS seats, count(seat.id) FILTER (WHERE seat.booking_id IS NULL AND NOT seat.is_blocked) AS free,
+       event.state, event.currency, event.venue_id, event.places_per_buyer_max
   FROM frontrow.events AS event LEFT JOIN frontrow.seats AS seat ON seat.event_id = event.id
  WHERE event.run_id IS NULL
  GROUP BY event.id
  ORDER BY event.id
  LIMIT 100
 """
+_EVENT_FIELDS: Final = (
+    "id",
+    "name",
+    "created_at",
+    "seats",
+    "free",
+    "state",
+    "currency",
+    "venue_id",
+    "places_per_buyer_max",
+)
 _SEATS: Final = """
 SELECT seat.id, seat.label, seat.position, seat.booking_id IS NOT NULL AS sold
   FROM frontrow.seats AS seat JOIN frontrow.events AS event ON event.id = seat.event_id
@@ -74,10 +86,7 @@ class Inventory:
     async def events(self) -> list[dict[str, Any]]:
         """The events on public sale, with how many seats they have and how many are free."""
         rows = await self._postgres.fetch_all(_EVENTS)
-        return [
-            {"id": id_, "name": name, "created_at": created_at, "seats": seats, "free": free}
-            for id_, name, created_at, seats, free in rows
-        ]
+        return [dict(zip(_EVENT_FIELDS, row, strict=True)) for row in rows]
 
     async def seats(self, event_id: int) -> list[dict[str, Any]]:
         """The seats of an event on public sale; none when there is no such event."""

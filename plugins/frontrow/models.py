@@ -1,8 +1,8 @@
 """What requests may say, and what the API document says of answers. Unknown fields are refused."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from plugins.frontrow.core.arrivals import SEED_MAX
 from plugins.frontrow.core.tokens import SEATS_MAX
@@ -28,11 +28,45 @@ class StampedeRequest(_Strict):
 
 
 class HoldRequest(_Strict):
-    """Seats of one event, all or none."""
+    """Seats of one event, or places of an area without seats: all or none."""
 
     event_id: int = Field(ge=1, le=_ID_MAX)
-    seats: list[Annotated[int, Field(ge=1, le=_ID_MAX)]] = Field(min_length=1, max_length=SEATS_MAX)
+    seats: list[Annotated[int, Field(ge=1, le=_ID_MAX)]] = Field(default_factory=list, max_length=SEATS_MAX)
+    area: int | None = Field(None, ge=1, le=_ID_MAX)
+    quantity: int = Field(0, ge=0, le=SEATS_MAX)
     buyer: Buyer = "guest"
+
+    @model_validator(mode="after")
+    def _seats_or_places(self) -> Self:
+        if bool(self.seats) == (self.area is not None) or (self.area is None) != (self.quantity == 0):
+            raise ValueError("a hold is on seats, or on a quantity of places of an area")
+        return self
+
+
+class BestRequest(_Strict):
+    """The best seats of a tier, side by side. `apart` takes seats that are not, when there are no others."""
+
+    tier: str = Field(min_length=1, max_length=40)
+    count: int = Field(ge=1, le=SEATS_MAX)
+    accessible: bool = False
+    apart: bool = False
+    buyer: Buyer = "guest"
+
+
+class EventRequest(_Strict):
+    """An event in a venue: one that was imported (`venue_id`), or a `sample` that ships."""
+
+    name: str = Field(min_length=1, max_length=120)
+    venue_id: int | None = Field(None, ge=1, le=_ID_MAX)
+    sample: Literal["theatre", "arena"] | None = None
+    state: Literal["draft", "open"] = "open"
+    places_per_buyer_max: int | None = Field(None, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _one_venue(self) -> Self:
+        if (self.venue_id is None) == (self.sample is None):
+            raise ValueError("an event is in a venue, by its id, or in a sample")
+        return self
 
 
 class BookingRequest(_Strict):
@@ -52,11 +86,20 @@ class RunsQuery(BaseModel):
 
 
 class HoldAnswer(BaseModel):
-    """A hold. `protected` is false while layer 1 is away: then whoever books first has the seats."""
+    """A hold. `protected` is false while layer 1 is away: then whoever books first has the seats.
+
+    `price` is in the smallest unit of `currency`; with none there is nothing to pay. `how` is what a search for the
+    best seats had to give up.
+    """
 
     token: str
     event_id: int
     seats: list[int]
+    area: int | None = None
+    quantity: int = 0
+    price: int = 0
+    currency: str | None = None
+    how: str | None = None
     ttl_ms: int
     expires_at: str
     protected: bool

@@ -1,7 +1,5 @@
 """One customer's way to a seat over HTTP: look, hold, give back, book, and ask about a booking."""
 
-import math
-import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,17 +17,17 @@ from host.api import (
     empty_response,
     json_response,
 )
-from plugins.frontrow import box_office
-from plugins.frontrow.box_office import BoxOffice, new_nonce
+from plugins.frontrow import box_office, problems
+from plugins.frontrow.box_office import BoxOffice
 from plugins.frontrow.claims import in_lock_order
 from plugins.frontrow.core.idempotency import fingerprint, key_problem
-from plugins.frontrow.core.tokens import BadToken, Hold, decode, encode, nonce_for
-from plugins.frontrow.holds import GRANTED, TAKEN
+from plugins.frontrow.core.tokens import BadToken, Hold, decode, encode
+from plugins.frontrow.holding import HOLDS, Held, Holding, Wish, price_of
 from plugins.frontrow.idempotency import IdempotencyKeys, Key
 from plugins.frontrow.inventory import Installation, Inventory
 from plugins.frontrow.models import BookingAnswer, BookingRequest, HoldAnswer, HoldRequest
+from plugins.frontrow.venues import EventHouse, Venues
 
-HOLDS: Final = "/api/frontrow/holds"
 BOOKINGS: Final = "/api/frontrow/bookings"
 
 KEEP_ANSWER_S: Final = 2.0
@@ -64,8 +62,9 @@ OPERATIONS: Final = (
         responses={
             201: HoldAnswer,
             400: "Malformed JSON or Idempotency-Key",
-            404: "No such event",
-            409: "Type “sold” is final; type “held” may be tried again after Retry-After",
+            404: "No such event, or no such area",
+            409: "Type “sold”, “blocked” and “limit” are final; “held” may be tried again after Retry-After, "
+            "“not-on-sale” when the sale is open",
             413: "Too large",
             415: "Not JSON",
             422: "Not a hold, or the Idempotency-Key belongs to another request",
@@ -88,8 +87,9 @@ OPERATIONS: Final = (
             201: BookingAnswer,
             202: "Unknown: ask at Location, or repeat the request with its Idempotency-Key",
             400: "Malformed JSON or Idempotency-Key",
+            402: "It has a price: make an order at /api/frontrow/orders",
             404: "Not a token of this box office",
-            409: "Type “sold”, “hold-lost” or, while the first request is under way, “in-flight”",
+            409: "Type “sold”, “hold-lost”, “limit” or, while the first request is under way, “in-flight”",
             413: "Too large",
             415: "Not JSON",
             422: "Not a booking, or the Idempotency-Key belongs to another request",
@@ -109,13 +109,20 @@ class SaleRoutes:
     """The handlers; hold no state of their own."""
 
     def __init__(
-        self, office: BoxOffice, inventory: Inventory, keys: IdempotencyKeys, installation: Installation
+        self,
+        office: BoxOffice,
+        inventory: Inventory,
+        keys: IdempotencyKeys,
+        installation: Installation,
+        venues: Venues,
+        holding: Holding,
     ) -> None:
         self._office = office
         self._inventory = inventory
         self._keys = keys
         self._secret = installation.secret
-        self._key_ttl_ms = round(office.settings.idempotency_ttl * 1000)
+        self._venues = venues
+        self._holding = holding
 
     def add_to(self, router: Router) -> None:
         """Add all of them to a router."""
@@ -138,42 +145,32 @@ class SaleRoutes:
         return json_response({"event_id": int(text), "seats": seats})
 
     async def hold(self, request: Request) -> Response:
-        key = _key_of(request)
+        key = key_of(request)
         wanted = await request.json(HoldRequest)
         seats = in_lock_order(wanted.seats)
-        await self._check_seats(wanted, seats)
-        if key:
-            nonce = nonce_for(wanted.buyer, key, wanted.event_id, seats, self._secret)
-            await self._check_hold_key(wanted, key, seats)
-        else:
-            nonce = new_nonce()
-        hold = Hold(wanted.event_id, seats, nonce)
-        verdict = await self._office.holds.hold(self._office.holds.request(hold))
-        if verdict == TAKEN:
-            return await self._taken(hold)
-        if sold := await self._inventory.sold_among(seats):
-            # Layer 1 has forgotten that they are: remind it, and let go of what it granted.
-            await self._office.holds.release(hold)
-            self._office.announce_sale(hold.event_id, tuple(sold))
-            raise _sold(sold)
-        return self._held(hold, self._office.holds.ttl_ms, is_protected=verdict == GRANTED)
+        event = await self._event(wanted.event_id)
+        _check_seats(event, wanted, seats)
+        wish = Wish(wanted.event_id, wanted.buyer, seats, wanted.area or 0, wanted.quantity, key)
+        return held_response(event, await self._holding.hold(wish), self._secret)
 
     async def release(self, request: Request) -> Response:
-        await self._office.holds.release(self._decode(request.params["token"]))
+        await self._holding.release(self._decode(request.params["token"]))
         return empty_response()
 
     async def book(self, request: Request) -> Response:
-        given_key = _key_of(request)
+        given_key = key_of(request)
         wanted = await request.json(BookingRequest)
         hold = self._decode(wanted.token)
+        if price_of(await self._event(hold.event_id), hold):
+            text = "these have a price: make an order at /api/frontrow/orders"
+            raise HttpProblem(402, text, type="payment-required", orders="/api/frontrow/orders")
         key = Key(wanted.buyer, BOOKINGS, given_key or f"auto-{uuid.uuid4()}")
         sha256 = fingerprint(BOOKINGS, {"token": wanted.token})
         taken = await self._keys.take(key, sha256, str(uuid.uuid4()))
         if taken.decision == "mismatch":
-            raise _mismatch()
+            raise problems.mismatch()
         if taken.decision == "in_flight":
-            problem = "the first request with this Idempotency-Key is still under way"
-            raise HttpProblem(409, problem, type="in-flight", title="In flight", headers={"Retry-After": "1"})
+            raise problems.in_flight()
         if taken.decision == "answer":
             assert taken.answer is not None
             return _repeat(taken.status, taken.answer)
@@ -205,12 +202,18 @@ class SaleRoutes:
                 "seats": list(hold.seats),
                 "buyer": buyer,
             }
+            if hold.area:
+                document |= {"area": hold.area, "quantity": hold.quantity}
+            self._holding.settled(hold, buyer)
             return await self._keep(key, 201, document)
         if verdict == box_office.SOLD:
-            return await self._keep(key, 409, _sold(await self._sold_of(hold)).body())
+            return await self._keep(key, 409, problems.sold(await self._sold_of(hold)).body())
         if verdict == box_office.GONE:
             text = "the hold lapsed, and somebody else holds a seat of it now"
             return await self._keep(key, 409, HttpProblem(409, text, type="hold-lost", title="Hold lost").body())
+        if verdict == box_office.LIMIT:
+            event = await self._event(hold.event_id)
+            return await self._keep(key, 409, problems.limit(event.places_per_buyer_max or 0, 0).body())
         if verdict == box_office.UNKNOWN:
             await self._try(self._keys.leave(key))
             return _unknown(booking_id)
@@ -235,53 +238,11 @@ class SaleRoutes:
         except (ServiceUnavailable, OutcomeUnknown):
             return []
 
-    async def _check_seats(self, wanted: HoldRequest, seats: tuple[int, ...]) -> None:
-        known = await self._inventory.seat_ids(wanted.event_id)
-        if not known:
-            raise HttpProblem(404, f"there is no event {wanted.event_id} on sale")
-        errors = [
-            {"pointer": f"#/seats/{place}", "detail": f"event {wanted.event_id} has no seat {seat}", "code": "no_seat"}
-            for place, seat in enumerate(wanted.seats)
-            if seat not in known
-        ]
-        if len(seats) < len(wanted.seats):
-            errors.append({"pointer": "#/seats", "detail": "a seat is named twice", "code": "repeated"})
-        if errors:
-            raise HttpProblem(422, "the seats cannot be held", title="Invalid body", errors=errors)
-
-    async def _check_hold_key(self, wanted: HoldRequest, key: str, seats: tuple[int, ...]) -> None:
-        """Refuse a key that came with another request. Remembered in layer 1, where the hold is; lost with it too."""
-        request = fingerprint(HOLDS, {"event": wanted.event_id, "seats": seats}).hex()
-        name = fingerprint(HOLDS, {"buyer": wanted.buyer, "key": key}).hex()
-        if await self._office.holds.remember(name, request, self._key_ttl_ms) not in (request, None):
-            raise _mismatch()
-
-    async def _taken(self, hold: Hold) -> Response:
-        states = await self._office.holds.look(hold)
-        if states is None:
-            # Layer 1 went away between the two questions.
-            if sold := await self._inventory.sold_among(hold.seats):
-                raise _sold(sold)
-            return self._held(hold, self._office.holds.ttl_ms, is_protected=False)
-        if sold := [seat for seat, state in zip(hold.seats, states, strict=True) if state.is_sold]:
-            raise _sold(sold)
-        if all(state.is_ours for state in states):
-            # A repeated request: the hold that it got the first time still stands.
-            return self._held(hold, min(state.left_ms for state in states), is_protected=True)
-        left_ms = max(state.left_ms for state in states if not state.is_ours)
-        raise _held_by_another(left_ms)
-
-    def _held(self, hold: Hold, ttl_ms: int, *, is_protected: bool) -> Response:
-        token = encode(hold, self._secret)
-        document = {
-            "token": token,
-            "event_id": hold.event_id,
-            "seats": list(hold.seats),
-            "ttl_ms": ttl_ms,
-            "expires_at": (datetime.now(UTC) + timedelta(milliseconds=ttl_ms)).isoformat(timespec="milliseconds"),
-            "protected": is_protected,
-        }
-        return json_response(document, 201)
+    async def _event(self, event_id: int) -> EventHouse:
+        event = await self._venues.house(event_id)
+        if event is None:
+            raise problems.no_event(event_id)
+        return event
 
     def _decode(self, token: str) -> Hold:
         try:
@@ -290,7 +251,8 @@ class SaleRoutes:
             raise HttpProblem(404, str(error)) from None
 
 
-def _key_of(request: Request) -> str:
+def key_of(request: Request) -> str:
+    """The request's Idempotency-Key, "" when it has none. Raises `HttpProblem` 400 when it cannot be one."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return ""
@@ -299,27 +261,39 @@ def _key_of(request: Request) -> str:
     return key
 
 
-def _mismatch() -> HttpProblem:
-    text = "this Idempotency-Key was used for another request"
-    return HttpProblem(422, text, type="idempotency-mismatch", title="Key reused")
+def held_response(event: EventHouse, held: Held, secret: bytes, *, how: str | None = None) -> Response:
+    """The answer to whoever got a hold."""
+    hold = held.hold
+    document: dict[str, Any] = {
+        "token": encode(hold, secret),
+        "event_id": hold.event_id,
+        "seats": list(hold.seats),
+        "price": price_of(event, hold),
+        "currency": event.currency,
+        "ttl_ms": held.ttl_ms,
+        "expires_at": (datetime.now(UTC) + timedelta(milliseconds=held.ttl_ms)).isoformat(timespec="milliseconds"),
+        "protected": held.is_protected,
+    }
+    if hold.area:
+        document |= {"area": hold.area, "quantity": hold.quantity}
+    if how is not None:
+        document["how"] = how
+    return json_response(document, 201)
 
 
-def _sold(seats: list[int]) -> HttpProblem:
-    return HttpProblem(409, "somebody else owns a seat of these", type="sold", title="Sold", seats=seats)
-
-
-def _held_by_another(left_ms: int) -> HttpProblem:
-    until = datetime.now(UTC) + timedelta(milliseconds=left_ms)
-    # Spread out, so that all who were turned away do not come back in the same second.
-    retry_after_s = math.ceil(left_ms / 1000) + random.randrange(3)
-    return HttpProblem(
-        409,
-        "somebody else holds a seat of these, and may not book it",
-        type="held",
-        title="Held",
-        headers={"Retry-After": str(retry_after_s)},
-        held_until=until.isoformat(timespec="milliseconds"),
-    )
+def _check_seats(event: EventHouse, wanted: HoldRequest, seats: tuple[int, ...]) -> None:
+    errors = [
+        {"pointer": f"#/seats/{place}", "detail": f"event {wanted.event_id} has no seat {seat}", "code": "no_seat"}
+        for place, seat in enumerate(wanted.seats)
+        if seat not in event.position_of
+    ]
+    if len(seats) < len(wanted.seats):
+        errors.append({"pointer": "#/seats", "detail": "a seat is named twice", "code": "repeated"})
+    if wanted.area is not None and event.area(wanted.area) is None:
+        detail = f"event {wanted.event_id} has no area {wanted.area}"
+        errors.append({"pointer": "#/area", "detail": detail, "code": "no_area"})
+    if errors:
+        raise HttpProblem(422, "the seats cannot be held", title="Invalid body", errors=errors)
 
 
 def _unknown(booking_id: str) -> Response:

@@ -9,21 +9,30 @@ from typing import Any, Final
 
 import trio
 
-from host.api import Figure, PluginContext, Router
+from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable
 from plugins.frontrow.box_office import BoxOffice
 from plugins.frontrow.claims import ClaimDesk
+from plugins.frontrow.core.tokens import Hold
+from plugins.frontrow.holding import Holding
 from plugins.frontrow.holds import HoldDesk
+from plugins.frontrow.house_routes import HouseRoutes
 from plugins.frontrow.idempotency import IdempotencyKeys
 from plugins.frontrow.inventory import Inventory
+from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.run_routes import RunRoutes
 from plugins.frontrow.run_store import RunStore
 from plugins.frontrow.runs import RunService, document_of
+from plugins.frontrow.sale_claims import SaleClaimDesk
 from plugins.frontrow.sale_routes import SaleRoutes
+from plugins.frontrow.samples_on_sale import put_samples_on_sale
 from plugins.frontrow.settings import Settings
+from plugins.frontrow.venues import Venues
 
 SALES_WAITING_MAX: Final = 10_000
 """Sales that layer 1 has not been told of yet; when there are more, it is not told: it is a hint, nothing else."""
 METRICS_INTERVAL_S: Final = 1.0
+SALE_CLAIMS_MAX: Final = 1000
+"""Claims of the public that wait for a statement at one time; the desk puts them together."""
 
 
 class FrontRow:
@@ -40,9 +49,15 @@ class FrontRow:
         )
         self.run_routes = RunRoutes(self.runs, self.store, ctx.draining, self.settings.progress_interval)
         self.run_routes.add_to(self.router)
+        self.venues = Venues(ctx.postgres)
         self.office: BoxOffice | None = None
+        """Where stampedes book."""
+        self.sale: BoxOffice | None = None
+        """Where the public books: the same two layers, with a claim that also knows orders, areas and limits."""
         self._latest: dict[str, Any] | None = None
-        self._sales, self._sales_to_tell = trio.open_memory_channel[tuple[int, tuple[int, ...]]](SALES_WAITING_MAX)
+        self._sales, self._sales_to_tell = trio.open_memory_channel[tuple[int, tuple[int, ...]] | tuple[Hold, str]](
+            SALES_WAITING_MAX
+        )
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the box office, then carry out runs, tell layer 1 of sales, and keep the metrics, until cancelled."""
@@ -51,10 +66,20 @@ class FrontRow:
         holds = HoldDesk(self.ctx.redis, installation.namespace, settings)
         self.office = BoxOffice(holds, ClaimDesk(self.ctx.postgres), settings, announce_sale=self._announce_sale)
         keys = IdempotencyKeys(self.ctx.postgres, round((settings.claim_patience + settings.claim_timeout) * 2000))
-        SaleRoutes(self.office, self.inventory, keys, installation).add_to(self.router)
+        desk = SaleClaimDesk(self.ctx.postgres)
+        self.sale = self.office.with_claims(desk, SALE_CLAIMS_MAX)
+        live = LiveHouses(self.ctx.postgres, self.venues, holds)
+        holding = Holding(
+            self.sale, self.ctx.postgres, self.venues, live, installation.secret, tell_of_sale=self._announce_hold_sold
+        )
+        SaleRoutes(self.sale, self.inventory, keys, installation, self.venues, holding).add_to(self.router)
+        HouseRoutes(self.ctx, self.venues, live, holding, installation.secret).add_to(self.router)
         async with trio.open_nursery() as nursery:
+            await nursery.start(desk.run)
             await nursery.start(self.runs.run, self.office)
-            nursery.start_soon(self._tell_of_sales, holds)
+            nursery.start_soon(self._tell_of_sales, holds, holding)
+            if settings.samples:
+                nursery.start_soon(self._put_samples_on_sale)
             nursery.start_soon(self._keep_metrics, self.office)
             task_status.started()
 
@@ -82,14 +107,35 @@ class FrontRow:
             await self.office.holds.ping()
 
     def _announce_sale(self, event_id: int, seats: tuple[int, ...]) -> None:
+        self._tell_later((event_id, seats))
+
+    def _announce_hold_sold(self, hold: Hold, buyer: str) -> None:
+        self._tell_later((hold, buyer))
+
+    def _tell_later(self, sale: tuple[int, tuple[int, ...]] | tuple[Hold, str]) -> None:
         try:
-            self._sales.send_nowait((event_id, seats))
+            self._sales.send_nowait(sale)
         except trio.WouldBlock:
             self.ctx.metrics["sales_untold_total"].inc()
 
-    async def _tell_of_sales(self, holds: HoldDesk) -> None:
-        async for event_id, seats in self._sales_to_tell:
-            await holds.mark_sold(event_id, seats)
+    async def _tell_of_sales(self, holds: HoldDesk, holding: Holding) -> None:
+        async for what, detail in self._sales_to_tell:
+            if isinstance(what, Hold):
+                assert isinstance(detail, str)
+                try:
+                    await holding.forget_counts(what, detail)
+                except (ServiceUnavailable, OutcomeUnknown):
+                    self.ctx.metrics["sales_untold_total"].inc()
+            else:
+                assert isinstance(detail, tuple)
+                await holds.mark_sold(what, detail)
+
+    async def _put_samples_on_sale(self) -> None:
+        try:
+            for name in await put_samples_on_sale(self.venues):
+                self.ctx.log.info("a sample is on sale", venue=name)
+        except (ServiceUnavailable, OutcomeUnknown) as error:
+            self.ctx.log.warning("the samples are not on sale yet", error=str(error))
 
     async def _keep_metrics(self, office: BoxOffice) -> None:
         """Export the tally: the hot path adds integers, and this turns them into metrics once a second."""

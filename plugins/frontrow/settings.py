@@ -10,6 +10,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    samples: bool = Field(True, description="Put a theatre and an arena on sale in a new database, to look at.")
+
     hold_ttl: Duration = Field(300.0, gt=0, le=86_400, description="How long a customer's hold lasts.")
     checkout_margin: Duration = Field(
         15.0,

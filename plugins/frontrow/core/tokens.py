@@ -18,6 +18,10 @@ NONCE_BYTES: Final = 16
 
 _SIGNATURE_BYTES: Final = 16
 _HEAD: Final = struct.Struct(f">Q{NONCE_BYTES}s")
+_AREA: Final = struct.Struct(">QB")
+_AREA_MARK: Final = "a."
+_DOMAIN: Final = b"frontrow hold\x00"
+_AREA_DOMAIN: Final = b"frontrow area hold\x00"
 _TOKEN_CHARS_MAX: Final = 200
 
 
@@ -27,20 +31,32 @@ class BadToken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold asked for or granted. `seats` are ids in ascending order, the one order in which seats are locked."""
+    """A hold asked for or granted. `seats` are ids in ascending order, the one order in which seats are locked.
+
+    A hold is on seats, or on `quantity` places of an `area` without seats.
+    """
 
     event_id: int
     seats: tuple[int, ...]
     nonce: str
+    area: int = 0
+    quantity: int = 0
 
     def __post_init__(self) -> None:
-        assert 0 < len(self.seats) <= SEATS_MAX, f"a hold has 1 to {SEATS_MAX} seats"
+        assert 0 < len(self.seats) + self.quantity <= SEATS_MAX, f"a hold has 1 to {SEATS_MAX} seats"
+        assert not (self.seats and self.area), "a hold is on seats or on an area"
         assert all(low < high for low, high in zip(self.seats, self.seats[1:], strict=False)), "ascending, each once"
 
 
 def encode(hold: Hold, secret: bytes) -> str:
     """The token of a hold."""
-    payload = _HEAD.pack(hold.event_id, bytes.fromhex(hold.nonce)) + struct.pack(f">{len(hold.seats)}Q", *hold.seats)
+    head = _HEAD.pack(hold.event_id, bytes.fromhex(hold.nonce))
+    if hold.area:
+        payload = head + _AREA.pack(hold.area, hold.quantity)
+        return _AREA_MARK + base64.urlsafe_b64encode(payload + _sign(payload, secret, _AREA_DOMAIN)).decode().rstrip(
+            "="
+        )
+    payload = head + struct.pack(f">{len(hold.seats)}Q", *hold.seats)
     return base64.urlsafe_b64encode(payload + _sign(payload, secret)).decode().rstrip("=")
 
 
@@ -52,14 +68,19 @@ def decode(token: str, secret: bytes) -> Hold:
     """
     if len(token) > _TOKEN_CHARS_MAX:
         raise BadToken("the token is too long to be one")
+    is_area = token.startswith(_AREA_MARK)
+    token = token.removeprefix(_AREA_MARK)
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         raise BadToken("the token is not base64url") from None
     payload, signature = raw[:-_SIGNATURE_BYTES], raw[-_SIGNATURE_BYTES:]
-    if not hmac.compare_digest(signature, _sign(payload, secret)):
+    if not hmac.compare_digest(signature, _sign(payload, secret, _AREA_DOMAIN if is_area else _DOMAIN)):
         raise BadToken("the token was not issued by this box office")
     event_id, nonce = _HEAD.unpack_from(payload)
+    if is_area:
+        area, quantity = _AREA.unpack_from(payload, _HEAD.size)
+        return Hold(event_id, (), nonce.hex(), area, quantity)
     count = (len(payload) - _HEAD.size) // 8
     return Hold(event_id, struct.unpack_from(f">{count}Q", payload, _HEAD.size), nonce.hex())
 
@@ -70,5 +91,5 @@ def nonce_for(buyer: str, key: str, event_id: int, seats: tuple[int, ...], secre
     return hmac.digest(secret, text.encode(), hashlib.sha256)[:NONCE_BYTES].hex()
 
 
-def _sign(payload: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, b"frontrow hold\x00" + payload, hashlib.sha256)[:_SIGNATURE_BYTES]
+def _sign(payload: bytes, secret: bytes, domain: bytes = _DOMAIN) -> bytes:
+    return hmac.digest(secret, domain + payload, hashlib.sha256)[:_SIGNATURE_BYTES]

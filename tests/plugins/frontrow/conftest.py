@@ -33,7 +33,7 @@ async def open_front_row(
         await migrate(postgres, "frontrow", info.migrations)
         ctx = PluginContext(
             name="frontrow",
-            config=Settings(**settings),
+            config=Settings(**({"samples": False} | settings)),
             log=structlog.get_logger("test"),
             metrics=plugin_metrics("frontrow", frontrow.quartet_metrics())[1],
             data_dir=data_dir,

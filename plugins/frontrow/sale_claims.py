@@ -1,0 +1,266 @@
+"""Layer 2 on public sale: the claim of `claims`, for many buyers in one statement.
+
+While one statement is under way, the claims that arrive meanwhile gather for the next: a claim alone leaves at once, a
+thousand share a handful of commits. Each still wins or loses by itself, all of its places or none:
+
+- Rows are locked in the one order of this plugin: orders, seats, areas, each by ascending id, buyers last.
+- The guards stand on the rows: `booking_id IS NULL AND NOT is_blocked`, `sold + quantity <= capacity`, the buyer's own
+  count. Behind them stand the unique index on live sales and the checks of the tables.
+- Two claims for the same seat, area or buyer never share a statement: the second waits for the next, so that it sees
+  what became of the first.
+
+A claim of an order takes it from "authorised" to "claimed" in the same statement; one without an order is confirmed at
+once and leaves its event in the outbox.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from psycopg import errors as sql_error
+
+from host.api import OutcomeUnknown, ServiceUnavailable
+from plugins.frontrow.claims import Claim, ClaimDesk, Claimed, LastLineCrossed
+
+if TYPE_CHECKING:
+    from host.api import Postgres
+
+BATCH_MAX: Final = 250
+"""Claims in one statement: a few milliseconds of the database's time."""
+STATEMENTS_MAX: Final = 2
+"""Statements under way at once: while the database works on one, the next is being read."""
+WAITING_MAX: Final = 100_000
+
+CLAIM_MANY: Final = """
+WITH claim AS MATERIALIZED (
+    SELECT given.*, event.places_per_buyer_max AS most
+      FROM unnest(%(bookings)s::uuid[], %(events)s::bigint[], %(buyers)s::text[], %(orders)s::boolean[])
+           AS given (booking, event, buyer, is_order)
+      JOIN frontrow.events AS event ON event.id = given.event
+), ordered AS MATERIALIZED (
+    SELECT known.id FROM frontrow.orders AS known JOIN claim ON claim.is_order AND claim.booking = known.id
+     WHERE known.state = 'authorised'
+     ORDER BY known.id
+       FOR UPDATE OF known
+), able AS MATERIALIZED (
+    SELECT * FROM claim WHERE NOT is_order OR booking IN (SELECT id FROM ordered)
+), asked AS MATERIALIZED (
+    SELECT line.booking, line.seat, able.event
+      FROM unnest(%(seat_bookings)s::uuid[], %(seats)s::bigint[]) AS line (booking, seat) JOIN able USING (booking)
+), locked AS MATERIALIZED (
+    SELECT seat.id FROM frontrow.seats AS seat JOIN asked ON asked.seat = seat.id AND asked.event = seat.event_id
+     WHERE seat.booking_id IS NULL AND NOT seat.is_blocked
+     ORDER BY seat.id
+       FOR UPDATE OF seat
+), area_asked AS MATERIALIZED (
+    SELECT line.booking, line.area, line.quantity, able.event
+      FROM unnest(%(area_bookings)s::uuid[], %(areas)s::bigint[], %(quantities)s::int[])
+           AS line (booking, area, quantity) JOIN able USING (booking)
+), area_locked AS MATERIALIZED (
+    SELECT area.id, area.event_id, area.capacity - area.sold AS room
+      FROM frontrow.areas AS area
+     WHERE area.id IN (SELECT area FROM area_asked) AND EXISTS (SELECT FROM able)
+     ORDER BY area.id
+       FOR UPDATE
+), seat_tally AS (
+    SELECT asked.booking, count(*) AS wanted, count(locked.id) AS had
+      FROM asked LEFT JOIN locked ON locked.id = asked.seat
+     GROUP BY asked.booking
+), area_tally AS (
+    SELECT area_asked.booking, sum(quantity) AS wanted,
+           bool_and(coalesce(area_locked.room >= quantity, false)) AS has_room
+      FROM area_asked
+      LEFT JOIN area_locked ON area_locked.id = area_asked.area AND area_locked.event_id = area_asked.event
+     GROUP BY area_asked.booking
+), complete AS MATERIALIZED (
+    SELECT able.*, coalesce(seat_tally.wanted, 0) + coalesce(area_tally.wanted, 0) AS places
+      FROM able LEFT JOIN seat_tally USING (booking) LEFT JOIN area_tally USING (booking)
+     WHERE coalesce(seat_tally.wanted = seat_tally.had, true) AND coalesce(area_tally.has_room, true)
+       AND (seat_tally.booking IS NOT NULL OR area_tally.booking IS NOT NULL)
+), allowance AS (
+    INSERT INTO frontrow.buyer_counts AS known (event_id, buyer, places)
+    SELECT event, buyer, places FROM complete WHERE places <= most ORDER BY event, buyer
+    ON CONFLICT (event_id, buyer) DO UPDATE SET places = known.places + excluded.places
+     WHERE known.places + excluded.places
+           <= (SELECT event.places_per_buyer_max FROM frontrow.events AS event WHERE event.id = known.event_id)
+    RETURNING event_id, buyer
+), winner AS MATERIALIZED (
+    SELECT complete.* FROM complete
+     WHERE most IS NULL OR EXISTS (SELECT FROM allowance WHERE (event_id, buyer) = (complete.event, complete.buyer))
+), sold AS (
+    UPDATE frontrow.seats AS seat SET booking_id = asked.booking
+      FROM asked JOIN winner USING (booking)
+     WHERE seat.id = asked.seat AND seat.booking_id IS NULL
+    RETURNING seat.id, seat.booking_id
+), area_sold AS (
+    UPDATE frontrow.areas AS area SET sold = area.sold + area_asked.quantity
+      FROM area_asked JOIN winner USING (booking)
+     WHERE area.id = area_asked.area AND area.sold + area_asked.quantity <= area.capacity
+    RETURNING area.id, winner.booking, area_asked.quantity
+), booked AS (
+    INSERT INTO frontrow.bookings (id, event_id, buyer, state)
+    SELECT booking, event, buyer, CASE WHEN is_order THEN 'claimed' ELSE 'confirmed' END FROM winner
+), sale AS (
+    INSERT INTO frontrow.booking_seats (booking_id, seat_id) SELECT booking_id, id FROM sold
+), area_sale AS (
+    INSERT INTO frontrow.booking_areas (booking_id, area_id, quantity) SELECT booking, id, quantity FROM area_sold
+), step AS (
+    UPDATE frontrow.orders AS known
+       SET state = 'claimed', changed_at = clock_timestamp(), steps = known.steps || frontrow.step('claimed')
+      FROM winner WHERE winner.is_order AND known.id = winner.booking AND known.state = 'authorised'
+), announced AS (
+    INSERT INTO frontrow.outbox (booking_id, event_id, kind, payload)
+    SELECT booking, event, 'booking.confirmed', jsonb_build_object('buyer', buyer, 'price', 0)
+      FROM winner WHERE NOT is_order
+)
+SELECT claim.booking::text,
+       CASE WHEN winner.booking IS NOT NULL THEN 'won' WHEN complete.booking IS NOT NULL THEN 'limit' ELSE 'lost' END,
+       (SELECT count(*) FROM sold), (SELECT count(*) FROM area_sold),
+       (SELECT count(*) FROM asked JOIN winner USING (booking)),
+       (SELECT count(*) FROM area_asked JOIN winner USING (booking))
+  FROM claim LEFT JOIN complete USING (booking) LEFT JOIN winner USING (booking)
+"""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    claim: Claim
+    decided: trio.Event = field(default_factory=trio.Event)
+    verdict: Claimed | None = None
+    error: Exception | None = None
+
+
+class SaleClaimDesk(ClaimDesk):
+    """Claims on public sale, gathered. `run` must be running. Any number of tasks may use it at once.
+
+    A claimant that is cancelled before its statement was sent is left out; later, its claim is carried out.
+    """
+
+    def __init__(self, postgres: "Postgres", *, sql: str = CLAIM_MANY, batch_max: int = BATCH_MAX) -> None:
+        super().__init__(postgres, sql=sql)
+        self._batch_max = batch_max
+        self._waiting: list[_Waiting] = []
+        self._arrived = trio.Event()
+        self.statements = 0
+        """Statements sent; claims over statements is how well they gather."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out claims until cancelled."""
+        limiter = trio.Semaphore(STATEMENTS_MAX)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                await limiter.acquire()
+                while not self._waiting:
+                    self._arrived = trio.Event()
+                    await self._arrived.wait()
+                nursery.start_soon(self._carry_out, self._next_batch(), limiter)
+
+    async def claim(self, claim: Claim, *, is_repeated: bool = False) -> Claimed:
+        """As `ClaimDesk.claim`, with "limit" when the buyer would own too much of the event."""
+        if is_repeated or claim.is_order:
+            found = await self.state_of(claim.booking_id)
+            if found != "lost":
+                return found
+        if len(self._waiting) >= WAITING_MAX:
+            raise ServiceUnavailable("too many bookings wait in line; try again later")
+        waiting = _Waiting(claim)
+        self._waiting.append(waiting)
+        self._arrived.set()
+        try:
+            await waiting.decided.wait()
+        except trio.Cancelled:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            raise
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.verdict is not None
+        if waiting.verdict == "lost" and (is_repeated or claim.is_order):
+            return await self.state_of(claim.booking_id)
+        return waiting.verdict
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The first of those that wait whose seats, areas and buyers nobody before them in the batch asks for."""
+        batch: list[_Waiting] = []
+        later: list[_Waiting] = []
+        taken: set[Any] = set()
+        for at, waiting in enumerate(self._waiting):
+            if len(batch) >= self._batch_max:
+                later += self._waiting[at:]
+                break
+            claim = waiting.claim
+            wants = {claim.booking_id, (claim.event_id, claim.buyer), *claim.seats}
+            if claim.area:
+                wants.add(("area", claim.area))
+            if taken.isdisjoint(wants):
+                taken |= wants
+                batch.append(waiting)
+            else:
+                later.append(waiting)
+        self._waiting = later
+        return batch
+
+    async def _carry_out(self, batch: list[_Waiting], limiter: trio.Semaphore) -> None:
+        try:
+            await self._decide(batch)
+        except trio.Cancelled:
+            _fail(batch, OutcomeUnknown("the plugin stopped while the claim was under way"))
+            raise
+        finally:
+            limiter.release()
+
+    async def _decide(self, batch: list[_Waiting]) -> None:
+        """Send one statement and tell everybody. A fault in a batch is looked for by claiming one by one."""
+        try:
+            self.statements += 1
+            rows = await self._postgres.fetch_all(self._sql, _parameters([waiting.claim for waiting in batch]))
+            verdicts = {row[0]: row[1] for row in rows}
+            assert not rows or (rows[0][2], rows[0][3]) == (rows[0][4], rows[0][5]), "a claim is all or nothing"
+        except sql_error.UniqueViolation as error:
+            if len(batch) > 1:
+                for waiting in batch:
+                    await self._decide([waiting])
+                return
+            await self._explain(batch[0], error)
+        except Exception as error:
+            _fail(batch, error)
+        else:
+            for waiting in batch:
+                waiting.verdict = verdicts.get(waiting.claim.booking_id, "lost")
+                waiting.decided.set()
+
+    async def _explain(self, waiting: _Waiting, error: sql_error.UniqueViolation) -> None:
+        if error.diag.constraint_name == "booking_seats_one_live_sale":
+            _fail([waiting], LastLineCrossed(f"seat of event {waiting.claim.event_id} was about to be sold twice"))
+            return
+        # This very booking is there already, from an attempt whose answer got lost.
+        try:
+            waiting.verdict = await self.state_of(waiting.claim.booking_id)
+            waiting.decided.set()
+        except Exception as trouble:
+            _fail([waiting], trouble)
+
+
+def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.decided.is_set():
+            waiting.error = error
+            waiting.decided.set()
+
+
+def _parameters(claims: Sequence[Claim]) -> dict[str, list[Any]]:
+    seats = [(claim.booking_id, seat) for claim in claims for seat in claim.seats]
+    areas = [(claim.booking_id, claim.area, claim.quantity) for claim in claims if claim.area]
+    return {
+        "bookings": [claim.booking_id for claim in claims],
+        "events": [claim.event_id for claim in claims],
+        "buyers": [claim.buyer for claim in claims],
+        "orders": [claim.is_order for claim in claims],
+        "seat_bookings": [booking for booking, _ in seats],
+        "seats": [seat for _, seat in seats],
+        "area_bookings": [booking for booking, _, _ in areas],
+        "areas": [area for _, area, _ in areas],
+        "quantities": [quantity for _, _, quantity in areas],
+    }
