@@ -64,7 +64,7 @@ class FaultKind(IntEnum):
 
 
 class Fault(NamedTuple):
-    """`kind` happens at `at_us`."""
+    """`kind` happens at `at_us`, if that is before all heals."""
 
     at_us: int
     kind: FaultKind

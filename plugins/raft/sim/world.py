@@ -82,6 +82,8 @@ class World:
         self.answered_index = 0
         self.history: list[Seen] = []
         self.spec = Spec() if spec else None
+        self.spec_steps = 0
+        """Steps that the specification explained."""
         self.oracle = Oracle()
         self.oracle.deduplicates = plan.rule != "sessions"
         self._heap: list[tuple[int, int, int, int, Any]] = []
@@ -124,12 +126,12 @@ class World:
                 self.events += 1
                 dispatch[kind](target, payload)
             self.now = end
-            self._check_end()
+            self.check_end()
         except Violation as violation:
-            return self._outcome(violation.name, violation.detail)
+            return self.outcome(violation.name, violation.detail)
         except AssertionError as error:
-            return self._outcome("Assertion", str(error))
-        return self._outcome("", "")
+            return self.outcome("Assertion", str(error))
+        return self.outcome("", "")
 
     def step(self) -> bool:
         """Take the next event; False when the run is at its end. Raises Violation."""
@@ -140,7 +142,8 @@ class World:
         self._dispatch[kind](target, payload)
         return True
 
-    def _outcome(self, name: str, detail: str) -> Outcome:
+    def outcome(self, name: str, detail: str) -> Outcome:
+        """What came of the run so far; `name` and `detail` are what it broke, "" for nothing."""
         self._flush()
         committed = len(self.oracle.entries)
         return Outcome(
@@ -169,6 +172,7 @@ class World:
             self._restored(machine, restore)
         self.invariants.check(machine, node, effects)
         if self.spec is not None:
+            self.spec_steps += 1
             self.spec.step(machine.id, event, node)
             if sends:
                 self.spec.sent(machine.id, sends)
@@ -345,6 +349,8 @@ class World:
         if fault is None:
             self._heal()
             return
+        if self.now >= self.heal_us:
+            return
         a = fault.a
         if not a and fault.kind in _ON_A_NODE:
             a = self._leader()
@@ -419,7 +425,7 @@ class World:
             if machine.node is None and not machine.disk.is_damaged:
                 self._start(machine)
 
-    def _check_end(self) -> None:
+    def check_end(self) -> None:
         """The group must have recovered: one leader whom all members follow, all logs equal, all operations done."""
         plan = self.plan
         # Without pre-vote and check-quorum, members that were removed may keep the others from electing anybody for
