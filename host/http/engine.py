@@ -13,17 +13,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
 import trio
 
 from host.descriptors import ASGIApp
 from host.errors import HostError
 from host.http.limits import Limits
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
+
 # Engines are imported when chosen, so that the other one's dependencies are never loaded.
 ENGINES = {
     "hypercorn": "host.http.hypercorn_engine:HypercornEngine",
     "native": "host.http.lane.engine:NativeEngine",
 }
+
+# What one connection too many is told.
+_FULL_BODY = b'{"type":"about:blank","title":"Too many connections","status":503}'
+FULL_ANSWER = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"retry-after: 1\r\nconnection: close\r\n\r\n%b"
+) % (len(_FULL_BODY), _FULL_BODY)
 
 
 class AnswerAborted(HostError):
@@ -48,7 +58,8 @@ class EngineStatistics:
     """An engine's counts since `serve` began, and `open_connections` now.
 
     `refused` came when all places were taken; `stalled` stopped reading and were cut; `crashed` ended by an exception
-    that the guard caught; `cut` were still open when the grace period was over.
+    that the guard caught; `cut` were still open when the grace period was over. `dropped_frames` were not sent to
+    WebSockets that were too slow for them, as their mounts' policies say.
     """
 
     open_connections: int = 0
@@ -57,6 +68,7 @@ class EngineStatistics:
     stalled_connections: int = 0
     crashed_connections: int = 0
     cut_connections: int = 0
+    dropped_frames: int = 0
 
 
 class Engine(Protocol):
@@ -90,9 +102,14 @@ class Engine(Protocol):
 def engine_named(name: str, *, tls: TLS | None = None) -> Engine:
     """An engine by the name that the configuration uses.
 
+    TLS, and with it HTTP/2, goes through hypercorn whatever the name.
+
     Raises:
         HostError: there is no engine of that name.
     """
+    if tls is not None and name == "native":
+        log.info("TLS and HTTP/2 are served by hypercorn", engine=name)
+        name = "hypercorn"
     path = ENGINES.get(name)
     if path is None:
         raise HostError(f"there is no engine {name!r} — set server.engine to one of: {', '.join(sorted(ENGINES))}")

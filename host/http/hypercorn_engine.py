@@ -19,17 +19,11 @@ from hypercorn.config import Config
 
 from host.descriptors import ASGIApp
 from host.errors import HostError
-from host.http.engine import TLS, EngineStatistics, limit_stalls
+from host.http.engine import FULL_ANSWER, TLS, EngineStatistics, limit_stalls
 from host.http.hypercorn_connection import AnyStream, Connection, Shared
 from host.http.limits import ConnectionGate, Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
-
-_FULL_BODY = b'{"type":"about:blank","title":"Too many connections","status":503}'
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
-    b"retry-after: 1\r\nconnection: close\r\n\r\n%b"
-) % (len(_FULL_BODY), _FULL_BODY)
 
 
 class HypercornEngine:
@@ -179,7 +173,7 @@ async def _refuse(stream: AnyStream) -> None:
     with trio.move_on_after(0.1):
         try:
             if isinstance(stream, trio.SocketStream):
-                await stream.send_all(_FULL)
+                await stream.send_all(FULL_ANSWER)
                 await stream.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass

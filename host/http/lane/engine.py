@@ -1,4 +1,4 @@
-"""The native engine: accepts, guards, watches the clocks, drains, counts."""
+"""The native engine: accepts, guards, drains, counts."""
 
 import errno
 import socket
@@ -9,9 +9,9 @@ import structlog
 import trio
 
 from host.descriptors import ASGIApp
-from host.http.engine import TLS, EngineStatistics, limit_stalls
+from host.http.engine import FULL_ANSWER, TLS, EngineStatistics, limit_stalls
 from host.http.lane.http1 import Address, Connection
-from host.http.lane.shared import Counts, Shared
+from host.http.lane.shared import Shared
 from host.http.lane.watch import Leavers, run_clocks
 from host.http.limits import KIB, ConnectionGate, Limits
 
@@ -23,20 +23,15 @@ _ACCEPTS_PER_TURN = 64
 _FULL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _FULL_PAUSE_S = 0.1
 
-_FULL_BODY = b'{"type":"about:blank","title":"Too many connections","status":503}'
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
-    b"retry-after: 1\r\nconnection: close\r\n\r\n%b"
-) % (len(_FULL_BODY), _FULL_BODY)
-
 
 class NativeEngine:
     """See `host.http.engine.Engine`. Speaks no TLS: `engine_named` hands that to hypercorn."""
 
     def __init__(self, *, tls: TLS | None = None) -> None:
         assert tls is None, "TLS goes through hypercorn"
-        self._gate: ConnectionGate | None = None
-        self._counts = Counts()
+        self._gate: ConnectionGate
+        self._shared: Shared | None = None
+        self._leavers: Leavers
 
     async def serve(
         self,
@@ -48,19 +43,18 @@ class NativeEngine:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """See `Engine.serve`."""
-        shared = Shared(app, limits)
-        self._counts = shared.counts
+        shared = self._shared = Shared(app, limits)
         self._gate = ConnectionGate(limits)
+        self._leavers = Leavers(shared)
         limit_stalls(sockets, limits.write_stall_s)
-        leavers = Leavers(shared)
         async with trio.open_nursery() as house:
             house.start_soon(run_clocks, shared)
-            house.start_soon(leavers.run)
+            house.start_soon(self._leavers.run)
             house.start_soon(shared.run_flusher)
             async with trio.open_nursery() as connections:
                 async with trio.open_nursery() as acceptors:
                     for sock in sockets:
-                        acceptors.start_soon(self._accept, sock, shared, leavers, connections)
+                        acceptors.start_soon(self._accept, sock, shared, connections)
                     task_status.started()
                     await drain.wait()
                     acceptors.cancel_scope.cancel(reason="draining")
@@ -72,19 +66,14 @@ class NativeEngine:
 
     def statistics(self) -> EngineStatistics:
         """See `Engine.statistics`."""
-        gate, counts = self._gate, self._counts
+        if self._shared is None:
+            return EngineStatistics()
+        gate = self._gate
         return EngineStatistics(
-            open_connections=gate.open_connections if gate is not None else 0,
-            accepted_connections=counts.accepted,
-            refused_connections=gate.refused_connections if gate is not None else 0,
-            stalled_connections=counts.stalled,
-            crashed_connections=counts.crashed,
-            cut_connections=counts.cut,
+            gate.open_connections, refused_connections=gate.refused_connections, **self._shared.counts
         )
 
-    async def _accept(
-        self, listener: socket.socket, shared: Shared, leavers: Leavers, connections: trio.Nursery
-    ) -> None:
+    async def _accept(self, listener: socket.socket, shared: Shared, connections: trio.Nursery) -> None:
         """Take connections in until cancelled; closes the listener."""
         server = _address(listener.getsockname())
         with listener:
@@ -92,7 +81,7 @@ class NativeEngine:
                 await trio.lowlevel.wait_readable(listener)
                 for _ in range(_ACCEPTS_PER_TURN):
                     try:
-                        sock, _ = listener.accept()
+                        sock, name = listener.accept()
                     except BlockingIOError:
                         break
                     except OSError as error:
@@ -102,31 +91,19 @@ class NativeEngine:
                         # Else the client has left again before it was its turn.
                         break
                     sock.setblocking(False)
-                    self._take_in(sock, server, shared, leavers, connections)
+                    client = _address(name)
+                    if self._gate.enter(client[0] if client is not None else ""):
+                        connections.start_soon(self._guard, Connection(shared, sock, client, server))
+                    else:
+                        _refuse(sock)
 
-    def _take_in(
-        self, sock: socket.socket, server: Address, shared: Shared, leavers: Leavers, connections: trio.Nursery
-    ) -> None:
-        assert self._gate is not None
-        try:
-            client = _address(sock.getpeername())
-        except OSError:
-            sock.close()
-            return
-        peer = client[0] if client is not None else ""
-        if not self._gate.enter(peer):
-            _refuse(sock)
-            return
-        shared.counts.accepted += 1
-        leavers.add(sock)
-        connections.start_soon(self._guard, Connection(shared, sock, client, server), peer)
-
-    async def _guard(self, connection: Connection, peer: str) -> None:
-        assert self._gate is not None
+    async def _guard(self, connection: Connection) -> None:
+        self._leavers.add(connection.wire.sock)
+        connection.shared.counts["accepted_connections"] += 1
         try:
             await connection.run()
         finally:
-            self._gate.leave(peer)
+            self._gate.leave(connection.client[0] if connection.client is not None else "")
 
 
 def _address(name: object) -> Address:
@@ -136,7 +113,7 @@ def _address(name: object) -> Address:
 
 async def _cut_after_grace(shared: Shared) -> None:
     await trio.sleep(shared.limits.grace_s)
-    shared.counts.cut += len(shared.connections)
+    shared.counts["cut_connections"] += len(shared.connections)
     for connection in list(shared.connections.values()):
         connection.cut("the grace period is over")
 
@@ -144,6 +121,6 @@ async def _cut_after_grace(shared: Shared) -> None:
 def _refuse(sock: socket.socket) -> None:
     """Answer 503 if the kernel takes it at once, and close: whoever is one too many gets no task that waits."""
     with sock, suppress(OSError):
-        sock.send(_FULL)
+        sock.send(FULL_ANSWER)
         # Unread bytes would make the close a reset, which could destroy the answer.
         sock.recv(64 * KIB)

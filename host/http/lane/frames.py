@@ -6,33 +6,22 @@ frame (docs/serving.md has the figures). Compression (RFC 7692) is that of `webs
 
 import struct
 from codecs import IncrementalDecoder, getincrementaldecoder
-from typing import Final
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame as DeflateFrame
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.speedups import apply_mask
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-NORMAL: Final = 1000
-PROTOCOL_ERROR: Final = 1002
-NO_STATUS: Final = 1005
-ABNORMAL: Final = 1006
-INVALID_DATA: Final = 1007
-TOO_BIG: Final = 1009
-CRASHED: Final = 1011
-RESTART: Final = 1012
-
+NORMAL, PROTOCOL_ERROR, NO_STATUS, ABNORMAL, INVALID_DATA = 1000, 1002, 1005, 1006, 1007
+TOO_BIG, CRASHED, RESTART = 1009, 1011, 1012
 CONTROL_BYTES_MAX = 125
+
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 # Up to here a slice is cheaper than a view of it.
 _SLICED_BYTES_MAX = 4096
 _Utf8 = getincrementaldecoder("utf-8")
-
-Event = tuple[int, str | bytes]
 
 
 class FrameError(Exception):
@@ -41,7 +30,6 @@ class FrameError(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason
 
 
 def encode_frame(opcode: int, payload: bytes, *, is_compressed: bool = False) -> bytes:
@@ -57,10 +45,8 @@ def encode_frame(opcode: int, payload: bytes, *, is_compressed: bool = False) ->
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """A close frame. `NO_STATUS` sends none; a reason that is too long is cut at a character's end."""
-    if code == NO_STATUS:
-        return encode_frame(CLOSE, b"")
-    text = reason.encode()[: CONTROL_BYTES_MAX - 2].decode("utf-8", "ignore")
-    return encode_frame(CLOSE, struct.pack("!H", code) + text.encode())
+    text = reason.encode()[: CONTROL_BYTES_MAX - 2].decode("utf-8", "ignore").encode()
+    return encode_frame(CLOSE, b"" if code == NO_STATUS else struct.pack("!H", code) + text)
 
 
 def decode_close(payload: bytes) -> tuple[int, str]:
@@ -70,10 +56,7 @@ def decode_close(payload: bytes) -> tuple[int, str]:
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or code not in _CLOSE_CODES:
         raise FrameError(PROTOCOL_ERROR, "the close code is not one that may be sent")
-    try:
-        return code, payload[2:].decode()
-    except UnicodeDecodeError:
-        raise FrameError(INVALID_DATA, "the close reason is not UTF-8") from None
+    return code, _decoded(payload[2:])
 
 
 class MessageReader:
@@ -88,11 +71,12 @@ class MessageReader:
         self._deflate = deflate
         self._buffer: bytes | bytearray = b""
         self._at = 0
+        # The fragments of the message that has begun.
         self._opcode = CONTINUATION
-        self._parts: list[bytes] = []
         self._size = 0
-        self._utf8: IncrementalDecoder | None = None
+        self._parts: list[bytes] = []
         self._text: list[str] = []
+        self._utf8: IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -107,16 +91,24 @@ class MessageReader:
         self._at = 0
         buffer += data
 
-    def next(self) -> Event | None:
+    def next(self) -> tuple[int, str | bytes] | None:
         """The next message or control frame; None when more must be fed. Raises `FrameError`."""
         while (frame := self._next_frame()) is not None:
             first, payload = frame
-            opcode = first & 0x0F
+            opcode, is_final = first & 0x0F, bool(first & 0x80)
             if opcode >= CLOSE:
                 return opcode, payload
-            message = self._take(opcode, payload, first)
-            if message is not None:
-                return message
+            if self._deflate is not None:
+                payload = self._inflate(self._deflate, opcode, payload, first)
+            if is_final and opcode:
+                return opcode, _decoded(payload) if opcode == TEXT else payload
+            self._add(opcode, payload, is_final=is_final)
+            if is_final:
+                opcode, self._opcode, self._size = self._opcode, CONTINUATION, 0
+                message: str | bytes = "".join(self._text) if opcode == TEXT else b"".join(self._parts)
+                self._text.clear()
+                self._parts.clear()
+                return opcode, message
         return None
 
     def _next_frame(self) -> tuple[int, bytes] | None:
@@ -129,23 +121,22 @@ class MessageReader:
         if size == 126:
             if available < 4:
                 return None
-            size, start = (buffer[at + 2] << 8) | buffer[at + 3], at + 8
-            if size < 126:
-                raise FrameError(PROTOCOL_ERROR, "a length is not in its shortest form")
+            size, start, shortest = (buffer[at + 2] << 8) | buffer[at + 3], at + 8, 126
         elif size == 127:
             if available < 10:
                 return None
-            size, start = int.from_bytes(buffer[at + 2 : at + 10], "big"), at + 14
-            if not 65536 <= size < 1 << 63:
-                raise FrameError(PROTOCOL_ERROR, "a length is not in its shortest form")
+            size, start, shortest = int.from_bytes(buffer[at + 2 : at + 10], "big"), at + 14, 65536
+        else:
+            shortest = 0
+        if not shortest <= size < 1 << 63:
+            raise FrameError(PROTOCOL_ERROR, "a length is not in its shortest form")
         self._check(first, second, size)
         end = start + size
         if len(buffer) < end:
             return None
-        mask = buffer[start - 4 : start]
-        masked = buffer[start:end] if size <= _SLICED_BYTES_MAX else memoryview(buffer)[start:end]
         self._at = end
-        return first, apply_mask(masked, mask)
+        masked = buffer[start:end] if size <= _SLICED_BYTES_MAX else memoryview(buffer)[start:end]
+        return first, apply_mask(masked, buffer[start - 4 : start])
 
     def _check(self, first: int, second: int, size: int) -> None:
         opcode = first & 0x0F
@@ -163,39 +154,25 @@ class MessageReader:
         elif self._size + size > self._message_bytes_max:
             raise self._too_big()
 
-    def _take(self, opcode: int, payload: bytes, first: int) -> Event | None:
-        """Add a data frame to its message; the message when that was its last."""
-        is_final = bool(first & 0x80)
-        if self._deflate is not None:
-            payload = self._inflate(self._deflate, opcode, payload, first)
-        if is_final and opcode:
-            return opcode, self._decoded(payload) if opcode == TEXT else payload
+    def _add(self, opcode: int, payload: bytes, *, is_final: bool) -> None:
+        """Keep a fragment; text is validated as it comes."""
         if opcode:
             self._opcode = opcode
             self._utf8 = _Utf8() if opcode == TEXT else None
         self._size += len(payload)
         if self._utf8 is not None:
             try:
-                text = self._utf8.decode(payload, is_final)
+                self._text.append(self._utf8.decode(payload, is_final))
             except UnicodeDecodeError:
                 raise FrameError(INVALID_DATA, "text is not UTF-8") from None
-            if text:
-                self._text.append(text)
         elif payload:
-            # Empty fragments are not kept: nothing limits their number.
+            # Empty fragments are not kept: nothing limits their number. (Empty strings are all one object.)
             self._parts.append(payload)
-        return self._whole() if is_final else None
-
-    def _whole(self) -> Event:
-        opcode = self._opcode
-        message: str | bytes = "".join(self._text) if opcode == TEXT else b"".join(self._parts)
-        self._opcode, self._size = CONTINUATION, 0
-        self._text.clear()
-        self._parts.clear()
-        return opcode, message
+        if len(self._text) > _SLICED_BYTES_MAX:
+            self._text = ["".join(self._text)]
 
     def _inflate(self, deflate: PerMessageDeflate, opcode: int, payload: bytes, first: int) -> bytes:
-        frame = DeflateFrame(Opcode(opcode), payload, bool(first & 0x80), bool(first & 0x40))
+        frame = Frame(Opcode(opcode), payload, bool(first & 0x80), bool(first & 0x40))
         try:
             # zlib takes 0 for "no limit".
             return bytes(deflate.decode(frame, max_size=max(1, self._message_bytes_max - self._size)).data)
@@ -207,9 +184,9 @@ class MessageReader:
     def _too_big(self) -> FrameError:
         return FrameError(TOO_BIG, f"messages are limited to {self._message_bytes_max} bytes")
 
-    @staticmethod
-    def _decoded(payload: bytes) -> str:
-        try:
-            return payload.decode()
-        except UnicodeDecodeError:
-            raise FrameError(INVALID_DATA, "text is not UTF-8") from None
+
+def _decoded(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise FrameError(INVALID_DATA, "text is not UTF-8") from None

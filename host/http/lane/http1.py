@@ -43,7 +43,7 @@ class Connection:
         # The exchange whose app runs.
         self.exchange: Exchange | None = None
         self._has_expired = False
-        self._client = client
+        self.client = client
         self._server = server
         self._parser = RequestParser(shared.limits)
         self._is_reading = False
@@ -60,7 +60,7 @@ class Connection:
             with self.scope:
                 await self._serve()
         except Exception:
-            self.shared.counts.crashed += 1
+            self.shared.counts["crashed_connections"] += 1
             log.exception("connection ended by an error in the HTTP protocol")
         finally:
             del self.shared.connections[number]
@@ -76,7 +76,7 @@ class Connection:
                 self._has_expired = True
                 self.wire.end(socket.SHUT_RD)
         elif now_s > self.wire.stalls_at:
-            self.shared.counts.stalled += 1
+            self.shared.counts["stalled_connections"] += 1
             log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
             self.wire.cut()
         elif self._websocket is not None:
@@ -234,7 +234,7 @@ class Connection:
             "query_string": query,
             "root_path": "",
             "headers": request.headers,
-            "client": self._client,
+            "client": self.client,
             "server": self._server,
             "extensions": _EXTENSIONS,
         }

@@ -1,6 +1,7 @@
 """What all connections of one `serve` have in common: the app, the limits, the counts, the date, the flusher."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from host.http.limits import Limits
 
 if TYPE_CHECKING:
     from host.http.lane.http1 import Connection
-    from host.http.lane.websocket import WebSocket
+    from host.http.lane.outbox import Outbox
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
@@ -25,30 +26,19 @@ _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 @dataclass(slots=True)
-class Counts:
-    """What connections report of their ends, and WebSockets of frames that their policy dropped."""
-
-    accepted: int = 0
-    stalled: int = 0
-    crashed: int = 0
-    cut: int = 0
-    dropped_frames: int = 0
-
-
-@dataclass(slots=True)
 class Shared:
-    """`connections` maps the number of a socket to its connection while it is open."""
+    """`connections` maps the number of a socket to its open connection; `counts` has names of `EngineStatistics`."""
 
     app: ASGIApp
     limits: Limits
-    counts: Counts = field(default_factory=Counts)
+    counts: Counter[str] = field(default_factory=Counter)
     connections: "dict[int, Connection]" = field(default_factory=dict)
     is_draining: bool = False
     # Trio's time at the last look at the clocks.
     now_s: float = 0.0
     _date_s: int = 0
     _heads: dict[int, bytes] = field(default_factory=dict)
-    _unwritten: "list[WebSocket]" = field(default_factory=list)
+    _unwritten: "list[Outbox]" = field(default_factory=list)
     _news: trio.Event = field(default_factory=trio.Event)
 
     def head_for(self, status: int) -> bytes:
@@ -68,19 +58,19 @@ class Shared:
             self._date_s = date_s
             self._heads.clear()
 
-    def flush_soon(self, websocket: "WebSocket") -> None:
-        """Have the flusher write out a WebSocket's queue in its next turn."""
-        self._unwritten.append(websocket)
+    def flush_soon(self, outbox: "Outbox") -> None:
+        """Have the flusher write out a WebSocket's line in its next turn."""
+        self._unwritten.append(outbox)
         self._news.set()
 
     async def run_flusher(self) -> None:
-        """Write out WebSockets' queues, for ever: one turn takes all that was sent to all of them meanwhile."""
+        """Write out WebSockets' lines, for ever: one turn takes all that was sent to all of them meanwhile."""
         while True:
             await self._news.wait()
             self._news = trio.Event()
             batch, self._unwritten = self._unwritten, []
-            for count, websocket in enumerate(batch, 1):
-                websocket.write_out()
+            for count, outbox in enumerate(batch, 1):
+                outbox.write_out()
                 if not count % _WRITES_PER_TURN:
                     await trio.lowlevel.checkpoint()
 
