@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from host.api import Card, Metric, Mount, PluginContext, PluginInfo, Service, Task, hookimpl
+from host.api import Card, Metric, Mount, Page, PluginContext, PluginInfo, Service, Task, hookimpl
 from plugins.gateway.settings import Settings
 
 if TYPE_CHECKING:
     from plugins.gateway.service import Gateway
 
+WEB: Final = Path(__file__).parents[2] / "web" / "gateway"
 PROOF_S_MAX: Final = 120.0
 """A proof runs for a minute at the most, and its last requests somewhat longer."""
 
@@ -56,7 +57,7 @@ def quartet_setup(ctx: PluginContext) -> "Gateway":
 
 
 @hookimpl
-def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount]:
+def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount | Page]:
     """The API of OpenAI's clients, and the gateway's own."""
     from plugins.gateway.admin_routes import BASE, OPERATIONS
     from plugins.gateway.operations import V1
@@ -73,6 +74,7 @@ def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount]:
         cross_origin=True,
     )
     yield Mount(BASE, state.admin.router, OPERATIONS, request_timeout_s=PROOF_S_MAX)
+    yield Page("/gateway", "Gateway", WEB, context=state.admin.page, nav=True)
 
 
 @hookimpl

@@ -1,6 +1,7 @@
 """`/api/gateway`: what the dashboard shows, the controls that break the simulated providers, and the virtual keys."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import trio
 
@@ -14,6 +15,8 @@ from plugins.gateway.store import Store
 
 BASE: Final = "/api/gateway"
 EVENTS_INTERVAL_S: Final = 0.5
+STEPS_PER_STATS: Final = 5
+"""What happens to requests is told so many times as often: it is watched as it happens."""
 _OFF: Final = "The simulated providers are off"
 _NO_PROVIDER: Final = "No such simulated provider"
 
@@ -22,7 +25,7 @@ OPERATIONS: Final = (
     Operation(
         "GET",
         f"{BASE}/events",
-        "The same twice a second: events “stats”, and “requests” with what has finished since",
+        "The same as it changes: events “stats”, “requests” with what has finished since, “steps” of those under way",
         responses={200: "text/event-stream"},
     ),
     Operation(
@@ -97,16 +100,26 @@ class AdminRoutes:
         """The figures of now."""
         return json_response(self._stats.document(), headers={"Cache-Control": "no-store"})
 
+    async def page(self, params: Mapping[str, str]) -> Mapping[str, Any]:
+        """What the page shows before its script runs."""
+        return {"gateway": self._stats.document()}
+
     async def events(self, request: Request) -> None:
         """The figures as they change. A slow reader gets fewer of them: nothing is queued."""
-        seen = self._stats.telemetry.sequence
-        async with EventStream(request.scope, request.receive, request.send, self._ctx.draining) as stream:
-            while True:
-                await stream.send(self._stats.document(with_latest=False), event="stats")
-                records, seen = self._stats.since(seen)
-                if records:
-                    await stream.send(records, event="requests")
-                await trio.sleep(EVENTS_INTERVAL_S)
+        telemetry = self._stats.telemetry
+        seen = telemetry.sequence
+        with telemetry.live.watch() as watcher:
+            async with EventStream(request.scope, request.receive, request.send, self._ctx.draining) as stream:
+                while True:
+                    await stream.send(self._stats.document(with_latest=False), event="stats")
+                    records, seen = self._stats.since(seen)
+                    if records:
+                        await stream.send(records, event="requests")
+                    for _ in range(STEPS_PER_STATS):
+                        steps, dropped = watcher.take()
+                        if steps:
+                            await stream.send({"steps": steps, "dropped": dropped}, event="steps")
+                        await trio.sleep(EVENTS_INTERVAL_S / STEPS_PER_STATS)
 
     async def prove(self, request: Request) -> Response:
         """Run the proof."""

@@ -122,6 +122,8 @@ class Api:
         request_id = scope.get("quartet.request_id") or "local"
         exchange = _Exchange(scope, receive, send, surface, request_id)
         self._telemetry.in_flight += 1
+        if surface:
+            self._telemetry.live.step(request_id, "arrived")
         try:
             if surface and scope["method"] == "POST":
                 await self._serve(exchange)
@@ -277,6 +279,7 @@ class Api:
 
     async def _send_hit(self, exchange: "_Exchange", asked: Asked, entry: Entry, age_ms: int) -> None:
         exchange.cache = "hit"
+        self._telemetry.live.step(exchange.request_id, "hit")
         exchange.provider, exchange.usage = entry.provider, entry.usage
         self._telemetry.saved(entry.usage, entry.cost_nano_usd)
         target_headers = self._store.headers_of(entry, age_ms)

@@ -1,7 +1,7 @@
-"""What happens to requests while it happens, for those who watch: nothing is kept, or costs anything, without a watcher.
+"""What happens to requests while it happens, for those who watch; without a watcher nothing is kept.
 
 Steps of a request, in order: `arrived`; then `hit`, or any number of `tried` and `failed` at targets and at most one
-`answered`; last `ended`, with what became of it.
+`answered`; last `ended`, with what became of it. A request that shares another's upstream call has no steps in between.
 """
 
 from collections import deque
@@ -40,27 +40,27 @@ class Watcher:
 
 
 class Live:
-    """Tells all watchers. Synchronous, and cheap when there are none: callers look at `is_watched` first."""
+    """Tells all watchers. Synchronous, and nearly free when there are none."""
 
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
-        self.is_watched = False
+        self._is_watched = False
 
     @contextmanager
     def watch(self) -> Iterator[Watcher]:
         """Watch for the block."""
         watcher = Watcher()
         self._watchers.add(watcher)
-        self.is_watched = True
+        self._is_watched = True
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
-            self.is_watched = bool(self._watchers)
+            self._is_watched = bool(self._watchers)
 
     def step(self, request_id: str, step: str, **more: Any) -> None:
         """Something has happened to a request now."""
-        if not self.is_watched:
+        if not self._is_watched:
             return
         told = {"id": request_id, "t_ms": round(trio.current_time() * 1000, 1), "step": step, **more}
         for watcher in self._watchers:

@@ -131,10 +131,13 @@ class Pipeline:
         target.in_flight += 1
         target.requests += 1
         is_settled = False
+        live = self._telemetry.live
+        live.step(call.request_id, "tried", target=target.name)
         try:
             opened = await self._upstreams.attempt(call, target)
             is_settled = True
             breaker.succeeded(permit)
+            live.step(call.request_id, "answered", target=target.name)
             now = now_ms()
             elapsed_us = opened.first_token_us or (time.perf_counter_ns() - opened.began_ns) / 1e3
             target.latency.observe(elapsed_us / 1000, now)
@@ -143,6 +146,7 @@ class Pipeline:
         except AttemptFailed as failed:
             failure = failed.failure
             self._note_failure(call, target, failure)
+            live.step(call.request_id, "failed", target=target.name, cause=failure.cause)
             if failure.cause == "rate_limit" and failure.error.retry_after_s:
                 breaker.hold_until(now_ms() + round(failure.error.retry_after_s * 1000))
             if failure.counts:

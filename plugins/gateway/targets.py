@@ -7,6 +7,7 @@ provider lists, or whose beginning belongs to one.
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -169,6 +170,11 @@ class Targets:
         if any(each.name.startswith("proof") for each in simulated):
             proof = [f"{each.name}/echo" for each in simulated if each.name.startswith("proof")]
             self._hidden = {"proof": GroupSettings.model_validate({"targets": proof})}
+        for name in self._groups:
+            # Known from the start: whoever looks sees them before anybody has asked. A group of a provider that is not
+            # there is told to those who ask for it.
+            with suppress(ApiError):
+                self.resolve(name)
 
     def resolve(self, name: str) -> Route:
         """The route of a name.

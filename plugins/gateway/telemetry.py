@@ -14,12 +14,14 @@ from plugins.gateway.calls import Call
 from plugins.gateway.core.errors import Failure
 from plugins.gateway.core.histogram import RollingHistogram
 from plugins.gateway.core.usage import NANO, Usage
+from plugins.gateway.live import Live
 from plugins.gateway.targets import Target
 
 LATEST_KEPT: Final = 200
 """Requests shown on the dashboard."""
 SECONDS_KEPT: Final = 60
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_STATES: Final = {200: "ok", 499: "cancelled"}
 CACHE_STATES: Final = ("hit", "miss", "coalesced", "bypass")
 
 
@@ -88,6 +90,7 @@ class Telemetry:
         """One list a second: its number, requests, hits, errors."""
         self.in_flight = 0
         self.sequence = 0
+        self.live = Live()
         self.bill: Callable[[str, str, Usage, int], None] = lambda tenant, model, usage, cost: None
         self._observers = {state: exported["request_seconds"].labels(cache=state) for state in CACHE_STATES}
         self._published: dict[str, Counter[Any]] = {}
@@ -96,6 +99,7 @@ class Telemetry:
         """A request has its answer, or will never get one (status 499: its client left)."""
         self.latest.append(record)
         self.sequence += 1
+        self.live.step(record.request_id, "ended", state=_STATES.get(record.status, "failed"))
         self.requests[record.endpoint, record.cache, record.status] += 1
         now = self._now_ms()
         if record.status == 200:
