@@ -40,6 +40,9 @@ from host.asgi import read_json as read_json
 from host.asgi import send_json as send_json
 from host.asgi import send_problem as send_problem
 from host.asgi import text_response as text_response
+from host.asgi.websocket import WebSocket as WebSocket
+from host.asgi.websocket import WebSocketClosed as WebSocketClosed
+from host.asgi.websocket import WebSocketFrame as WebSocketFrame
 from host.context import PluginContext as PluginContext
 from host.descriptors import ASGIApp as ASGIApp
 from host.descriptors import Card as Card
