@@ -136,8 +136,9 @@ class Api:
             refused = ApiError(problem.status, None, problem.detail or problem.title)
             exchange.status, exchange.error = refused.status, "request"
             await send_error(send, refused, surface, request_id)
-        except (trio.Cancelled, ClientDisconnected):
-            exchange.status = 499
+        except BaseException as error:
+            if not exchange.status:
+                exchange.status = 499 if _is_leaving(error) else 500
             raise
         finally:
             self._telemetry.in_flight -= 1
@@ -432,7 +433,9 @@ class Api:
                 except ApiError as error:
                     failure = error
                 nursery.cancel_scope.cancel("answered")
-        except trio.Cancelled:
+        except BaseException as error:
+            if not _is_leaving(error):
+                raise
             if self._draining.is_set() and has_begun() and not is_left:
                 farewell = ApiError(503, "shutting_down", "the gateway is stopping", retry_after_s=1.0)
                 with trio.move_on_after(FAREWELL_S, shield=True):
@@ -508,6 +511,13 @@ class _Exchange:
             key=self.key,
             error=self.error,
         )
+
+
+def _is_leaving(error: BaseException) -> bool:
+    """Whether nothing but a cancellation, or the client's leaving, is behind it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((trio.Cancelled, ClientDisconnected))[1] is None
+    return isinstance(error, trio.Cancelled | ClientDisconnected)
 
 
 def _parse(raw: bytes, surface: str) -> dict[str, Any]:
