@@ -7,7 +7,7 @@ from plugins.liveboard.core.admission import LAMPORT_JUMP_MAX, Draft, Refused, R
 from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.errors import Refusal
 from plugins.liveboard.core.opset import Added, Entry, OperationSet, entry_of
-from tests.plugins.liveboard.boards import random_board, site_of
+from plugins.liveboard.simulation.authors import random_board, site_of
 
 A, B = site_of(1), site_of(2)
 RULES = Rules()

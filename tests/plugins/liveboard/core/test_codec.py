@@ -13,7 +13,7 @@ from plugins.liveboard.core.codec import decode_operation, encode_operation
 from plugins.liveboard.core.documents import document_of, operation_of
 from plugins.liveboard.core.errors import CodecError
 from plugins.liveboard.core.octets import Reader, Writer
-from tests.plugins.liveboard.boards import random_board, site_of
+from plugins.liveboard.simulation.authors import random_board, site_of
 
 STROKE = o.Stroke("pen", o.Style(1, 2, 3), (1, 2, 3, 4), (0, 255))
 GOOD = o.Operation(site_of(1), 5, 7, STROKE)

@@ -11,7 +11,7 @@ from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.compaction import compact, prunable, stable_floor
 from plugins.liveboard.core.opset import Entry, OperationSet, entry_of
 from plugins.liveboard.core.picture import Picture
-from tests.plugins.liveboard.boards import Author, random_board, site_of
+from plugins.liveboard.simulation.authors import Author, random_board, site_of
 
 A, B = site_of(1), site_of(2)
 MARK = o.Stroke("pen", o.Style(1, 2, 3), (1, 2, 3, 4))

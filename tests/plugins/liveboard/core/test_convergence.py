@@ -10,7 +10,7 @@ from plugins.liveboard.core import operations as o
 from plugins.liveboard.core.opset import Added, Entry, OperationSet
 from plugins.liveboard.core.picture import Picture, Shown
 from plugins.liveboard.core.versions import behind_by, covers, merged, missing_ranges
-from tests.plugins.liveboard.boards import Author, random_board, site_of
+from plugins.liveboard.simulation.authors import Author, random_board, site_of
 from tests.plugins.liveboard.core.oracle import picture_of, root_of
 
 SITES = 4

@@ -13,7 +13,7 @@ from plugins.liveboard.core.compaction import compact
 from plugins.liveboard.core.documents import document_of
 from plugins.liveboard.core.opset import Entry, OperationSet, entry_of
 from plugins.liveboard.core.picture import Picture
-from tests.plugins.liveboard.boards import random_board, site_of
+from plugins.liveboard.simulation.authors import random_board, site_of
 
 FOLDER = Path(__file__).parent
 C = o.COORDINATE_MAX

@@ -1,4 +1,5 @@
-"""Boards made up at random, for properties and vectors: valid operations, some of which name what is not there.
+"""Boards made up at random, for properties, vectors and the simulation: valid operations, some naming what is not
+there.
 
 Whatever draws is a function of a `random.Random`, so a seed names a board.
 """
@@ -108,7 +109,8 @@ class Author:
 
     def _ranges(self) -> tuple[tuple[int, int], ...]:
         random = self.random
-        ranges, end = [], 0
+        ranges: list[tuple[int, int]] = []
+        end = 0
         for _ in range(random.choice((0, 1, 1, 2))):
             start, length = end + random.randint(1 if ranges else 0, 6), random.randint(1, 8)
             ranges.append((start, length))

@@ -1,0 +1,72 @@
+"""Liveboard on the command line."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from host.api import Command, PluginContext
+from plugins.liveboard.certificates import CertificateError, verify
+from plugins.liveboard.room_routes import play
+
+STEP_SEEDS: Final = 250
+
+
+def _soak_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=10_000, help="how many, default 10,000")
+    parser.add_argument("--seed", type=int, default=0, help="the first, default 0")
+    parser.epilog = "example: quartet liveboard soak --seeds 500 --seed 42"
+
+
+async def _soak(ctx: PluginContext, arguments: Namespace) -> int:
+    """Play the simulated network seed by seed and print what it came to. Exit code 0 when all converged, else 1."""
+    last = arguments.seed + arguments.seeds
+    converged = operations = events = 0
+    faults = []
+    started = trio.current_time()
+    for first in range(arguments.seed, last, STEP_SEEDS):
+        count = min(STEP_SEEDS, last - first)
+        result = await trio.to_thread.run_sync(play, first, count, limiter=ctx.threads, abandon_on_cancel=True)
+        converged += result["converged"]
+        operations += result["operations"]
+        events += result["events"]
+        faults += result["faults"]
+        sys.stderr.write(f"\r{first + count - arguments.seed:,} of {arguments.seeds:,} seeds, {len(faults)} broken ")
+        sys.stderr.flush()
+    sys.stderr.write("\n")
+    summary = {
+        "verdict": "broke" if faults else "holds",
+        "seed": arguments.seed,
+        "seeds": arguments.seeds,
+        "converged": converged,
+        "operations": operations,
+        "events": events,
+        "elapsed_s": round(trio.current_time() - started, 1),
+        "faults": faults,
+    }
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    return 1 if faults else 0
+
+
+def _verify_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a board's certificate, as its page offers it")
+    parser.epilog = "example: quartet liveboard verify board.json"
+
+
+async def _verify(ctx: PluginContext, arguments: Namespace) -> int:
+    """Recompute a certificate's digest and root from its operations. Exit code 0 when they are what it says, else 1."""
+    text = await trio.Path(arguments.file).read_text()
+    try:
+        found = verify(json.loads(text))
+    except (CertificateError, ValueError) as error:
+        sys.stdout.write(f"does not hold: {error}\n")
+        return 1
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+SOAK: Final = Command("soak", "Play the simulated network for many seeds.", _soak, _soak_arguments)
+VERIFY: Final = Command("verify", "Check a board's certificate without its server.", _verify, _verify_arguments)

@@ -1,0 +1,195 @@
+"""The rooms that are open on this host, and the word between hosts: hints that are quick and may be lost.
+
+A hint says that a room has new revisions; the database says which. Hosts that miss one ask by themselves once per
+`poll_interval`. Presence between hosts has nothing but these messages, and is out of date for a moment when they are
+lost.
+"""
+
+import secrets
+from collections import Counter
+from typing import Any, Final
+
+import trio
+
+from host.api import OutcomeUnknown, Redis, ServiceUnavailable
+from plugins.liveboard.access import ROOM_NAME
+from plugins.liveboard.commits import WentBack
+from plugins.liveboard.core.errors import CodecError
+from plugins.liveboard.core.frames import Bye, ByeReason, encode_frame
+from plugins.liveboard.room import CLOSE_BASE, REV, Room
+from plugins.liveboard.settings import Settings
+from plugins.liveboard.store import Store
+
+CHANNEL: Final = "liveboard:"
+HOST_BYTES: Final = 8
+HINTS_MAX: Final = 4096
+"""Hints that wait to be published; more are dropped, being hints."""
+PUBLISH_TOGETHER: Final = 64
+DOWN: Final = (ServiceUnavailable, OutcomeUnknown)
+
+
+class RoomsFull(Exception):
+    """There are `rooms_max` rooms."""
+
+
+class NoRoom(Exception):
+    """It is no name of a room."""
+
+
+class Rooms:
+    """All open rooms. `run` holds their tasks."""
+
+    def __init__(self, store: Store, redis: Redis, settings: Settings, logger: Any) -> None:
+        self.store = store
+        self.settings = settings
+        self.open: dict[str, Room] = {}
+        self.host = secrets.token_bytes(HOST_BYTES)
+        self.is_leaving = False
+        self.hints_dropped = 0
+        self._past: Counter[str] = Counter()
+        self._redis = redis
+        self._logger = logger
+        self._nursery: trio.Nursery | None = None
+        self._opening: dict[str, trio.Lock] = {}
+        self._hints, self._hints_out = trio.open_memory_channel[tuple[str, bytes]](HINTS_MAX)
+        self._pubsub: Any = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the rooms, listen to other hosts and look after the idle, until cancelled."""
+        async with self._redis.pubsub() as self._pubsub, trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._listen)
+            self._nursery.start_soon(self._publish_hints)
+            self._nursery.start_soon(self._poll)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def get(self, name: str) -> Room:
+        """The room, opened on this host, and made when there is none.
+
+        Raises:
+            NoRoom, RoomsFull: it cannot be made.
+            ServiceUnavailable, OutcomeUnknown: the database does not answer.
+        """
+        if not ROOM_NAME.fullmatch(name):
+            raise NoRoom(name)
+        room = self.open.get(name)
+        if room is not None and not room.is_closed:
+            return room
+        lock = self._opening.setdefault(name, trio.Lock())
+        try:
+            async with lock:
+                room = self.open.get(name)
+                return room if room is not None and not room.is_closed else await self._load(name)
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._opening.pop(name, None)
+
+    def publish(self, room: str, kind: bytes, payload: bytes) -> None:
+        """Tell other hosts, later and perhaps not at all."""
+        try:
+            self._hints.send_nowait((room, kind + self.host + payload))
+        except trio.WouldBlock:
+            self.hints_dropped += 1
+
+    def leave(self) -> None:
+        """The host is about to stop: send everybody away, to come back one after another."""
+        self.is_leaving = True
+        for room in self.open.values():
+            for at, outlet in enumerate(list(room.fanout.outlets)):
+                bye = Bye(ByeReason.RESTART, 200 + at % 50 * 20, "the server restarts")
+                outlet.bye(encode_frame(bye), CLOSE_BASE + ByeReason.RESTART)
+
+    def tally(self) -> Counter[str]:
+        """What all rooms have come to since the start."""
+        return sum((room.tally() for room in self.open.values()), self._past.copy())
+
+    async def _load(self, name: str) -> Room:
+        row = await self.store.room(name)
+        if row is None:
+            secret = secrets.token_bytes(32)
+            row = await self.store.create_room(name, name, "open", True, secret, None, self.settings.rooms_max)
+        if row is None:
+            raise RoomsFull(name)
+        room = Room(row, self.store, self.settings, self.publish, self.host, self._logger)
+        try:
+            await self._pubsub.subscribe(CHANNEL + name)
+        except DOWN as error:
+            self._logger.warning("a room is not told what other hosts save", room=name, error=str(error))
+        await room.load()
+        assert self._nursery is not None, "rooms are opened while they are run"
+        room.idle_since = trio.current_time()
+        self.open[name] = room
+        self._nursery.start_soon(self._run_room, room)
+        return room
+
+    async def _run_room(self, room: Room) -> None:
+        try:
+            await room.run()
+        finally:
+            if self.open.get(room.id) is room:
+                del self.open[room.id]
+                self._pubsub.unsubscribe(CHANNEL + room.id)
+            self._past += room.tally()
+
+    async def _listen(self) -> None:
+        async for item in self._pubsub:
+            data = getattr(item, "data", None)
+            if data is None:
+                # Something may have been missed: the next poll finds it, and it comes at once.
+                await self._ask()
+                continue
+            room = self.open.get(item.channel.removeprefix(CHANNEL))
+            kind, sender, payload = data[:1], data[1 : 1 + HOST_BYTES], data[1 + HOST_BYTES :]
+            if room is None or sender == self.host:
+                continue
+            try:
+                if kind == REV:
+                    await self._catch_up(room, int.from_bytes(payload, "big"))
+                else:
+                    room.hear(sender, kind, payload, trio.current_time())
+            except (CodecError, AssertionError, ValueError) as error:
+                self._logger.warning("a hint was not understood", room=room.id, error=str(error))
+
+    async def _publish_hints(self) -> None:
+        async for room, data in self._hints_out:
+            try:
+                await self._redis.publish(CHANNEL + room, data)
+            except DOWN:
+                # The next poll of the others finds what matters.
+                await trio.sleep(0.05)
+
+    async def _poll(self) -> None:
+        while True:
+            await trio.sleep(self.settings.poll_interval)
+            await self._ask()
+            self._close_idle()
+
+    async def _ask(self) -> None:
+        if not self.open:
+            return
+        try:
+            revs = await self.store.revs(list(self.open))
+        except DOWN:
+            return
+        for name, rev in revs.items():
+            room = self.open.get(name)
+            if room is not None and rev != room.log.rev:
+                await self._catch_up(room, rev)
+        for name in set(self.open) - set(revs):
+            self.open[name].close(ByeReason.NO_ROOM, "the room was deleted", retry_ms=1000)
+
+    async def _catch_up(self, room: Room, rev: int) -> None:
+        try:
+            await room.committer.catch_up(rev)
+        except DOWN:
+            return
+        except WentBack as error:
+            self._logger.error("a board lost revisions in the database", room=room.id, error=str(error))
+            room.close(ByeReason.RESYNC, "the board has fewer revisions than before", retry_ms=100)
+
+    def _close_idle(self) -> None:
+        now = trio.current_time()
+        for room in list(self.open.values()):
+            idle = room.idle_since
+            if idle is not None and now - idle > self.settings.room_idle and not room.committer.waiting:
+                room.scope.cancel(reason="nobody is there")
