@@ -63,10 +63,13 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(data_dir: Path, **config: Any) -> AsyncIterator[House]:
+async def open_house(
+    data_dir: Path, *, postgres_url: str = "embedded", redis_url: str = "embedded", **config: Any
+) -> AsyncIterator[House]:
     """A host with the gateway alone, instant simulated providers and, else, defaults."""
     section = {"providers_from_environment": False, **INSTANT, **config}
-    async with running_host({"gateway": _flat(section)}, data_dir=data_dir, sets=_sets(section)) as host:
+    servers = {"postgres_url": postgres_url, "redis_url": redis_url}
+    async with running_host({"gateway": _flat(section)}, data_dir=data_dir, sets=_sets(section), **servers) as host:
         unit = host.application.supervisor.units["gateway"]
         assert unit.run is not None, unit.reason
         assert unit.run.card is not None

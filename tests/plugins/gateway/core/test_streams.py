@@ -225,7 +225,26 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["choices", "delta", "index", "content", "tool_calls", "function", "arguments", "id", "type", "message", "usage", "error", "content_block", "candidates", "parts", "finish_reason", "stop_reason", "response"]
+                [
+                    "choices",
+                    "delta",
+                    "index",
+                    "content",
+                    "tool_calls",
+                    "function",
+                    "arguments",
+                    "id",
+                    "type",
+                    "message",
+                    "usage",
+                    "error",
+                    "content_block",
+                    "candidates",
+                    "parts",
+                    "finish_reason",
+                    "stop_reason",
+                    "response",
+                ]
             ),
             inner,
             max_size=4,
