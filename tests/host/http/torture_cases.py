@@ -232,7 +232,7 @@ CODINGS = [
     Case("9112 §6.1", "chunked with a parameter", post(b"0\r\n\r\n", b"Transfer-Encoding: chunked;x=1"), "501"),
     Case("9112 §6.1", "quoted", post(b"0\r\n\r\n", b'Transfer-Encoding: "chunked"'), "501"),
     Case("9112 §6.1", "vertical tab", post(b"0\r\n\r\n", b"Transfer-Encoding: \x0bchunked"), "400"),
-    Case("9112 §6.1", "empty", post(b"0\r\n\r\n", b"Transfer-Encoding:"), "501"),
+    Case("9112 §6.1", "empty coding", post(b"0\r\n\r\n", b"Transfer-Encoding:"), "501"),
     Case("9112 §6.1", "chunked in 1.0", post(b"0\r\n\r\n", CHUNKED, version=b"1.0"), "400"),
     Case(
         "9112 §6.3", "GET with chunks", get(b"/a", CHUNKED) + b"3\r\nabc\r\n0\r\n\r\n", "200 next", b"GET /a body=abc"
@@ -335,7 +335,6 @@ CONNECTIONS = [
     Case(
         "6455 §4.2.1",
         "WebSocket without a key",
-        "WebSocket with a short key",
         get(b"/a", b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"),
         "400",
     ),
