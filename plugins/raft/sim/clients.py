@@ -47,7 +47,7 @@ class Client:
         self.sequence = 0
         self.target = 1 + prng.below(world.plan.nodes)
         self.home = 1 + number % world.plan.voters if number < world.plan.stubborn else 0
-        """Where a stubborn client reads, until all is well again; 0 is anywhere."""
+        """Where a stubborn client reads, and does nothing else, until all is well again; 0 is anywhere."""
         self.operation: Operation | None = None
         self.called_us = 0
         self.floor = 0
@@ -76,7 +76,9 @@ class Client:
         dice = prng.below(10)
         self.sequence += 1
         value = b"%d.%d" % (self.number, self.sequence)
-        if dice < 5:
+        if self.home:
+            self.operation, self.reads_from_log = Operation("get", key), False
+        elif dice < 5:
             self.operation = Operation("get", key)
             self.reads_from_log = dice == 0
         elif dice < 8:
@@ -86,6 +88,8 @@ class Client:
         else:
             last = self.world.oracle.read(key, len(self.world.oracle.entries))
             self.operation = Operation("swap", key, value, last[1:])
+        if prng.chance(300):
+            self.target = 1 + prng.below(self.world.plan.nodes)
         self.called_us = self.world.now
         self.floor = self.world.answered_index
 
@@ -110,7 +114,7 @@ class Client:
         if operation is None:
             world.feed(machine, Propose(((request, register_command()),)))
         elif is_read:
-            world.feed(machine, Read(request, self.prng.chance(500)))
+            world.feed(machine, Read(request, bool(self.home) or self.prng.chance(500)))
         else:
             command = session_command(self.session, self.sequence, encode_operation(operation))
             world.feed(machine, Propose(((request, command),)))

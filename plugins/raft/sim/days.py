@@ -143,7 +143,7 @@ def old_leaders(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     while at < 1400 * MS:
         later = at + (200 + prng.below(400)) * MS
         other = 1 + prng.below(plan.nodes)
-        dice = prng.below(5)
+        dice = prng.below(4)
         if dice == 0:
             faults += [Fault(at, K.PAUSE, 0, 150 + prng.below(400))]
         elif dice == 1:
@@ -152,10 +152,6 @@ def old_leaders(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
             # Nobody hears the leader, but it hears the others; or the other way round.
             faults += [Fault(at, K.CUT, *((0, n) if prng.chance(800) else (n, 0))) for n in _all(plan)]
             faults += [Fault(later, K.HEAL)]
-        elif dice == 3:
-            faults += [Fault(at, K.CUT, 0, other), Fault(at, K.CUT, other, 0)]
-            faults += _restarts_soon(plan, prng, at + (140 + prng.below(150)) * MS, other)
-            faults += [Fault(later, K.HEAL)]
         else:
             faults += [Fault(at, K.TRANSFER, other), *_isolate_leader(plan, at + prng.below(6 * MS))]
             faults += [Fault(later, K.HEAL)]
@@ -163,17 +159,44 @@ def old_leaders(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     return plan, [*faults, *_restarts(plan, prng, at)]
 
 
+def leases(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
+    """The leader is cut off, and others stand at once, some of them just restarted: its lease still runs."""
+    plan = plan._replace(
+        voters=3 + prng.below(2), check_quorum=True, lease_reads=True, duration_ms=1500, loss=0, late=0
+    )
+    plan = plan._replace(
+        nodes=plan.voters, clients=plan.voters + 3, stubborn=plan.voters, keys=1, think_ms=6 + prng.below(12)
+    )
+    plan = plan._replace(delay_max_us=500 + prng.below(2000), fsync_max_us=300)
+    faults = []
+    at = 350 * MS
+    while at < 1300 * MS:
+        other = 1 + prng.below(plan.nodes)
+        if prng.chance(400):
+            faults += [Fault(at, K.TRANSFER, other), *_isolate_leader(plan, at + 200 + prng.below(4 * MS))]
+            later = at + 150 * MS
+        else:
+            faults += _isolate_leader(plan, at)
+            if prng.chance(600):
+                faults += _restarts_soon(plan, prng, at + 1)
+            order = 5 + prng.below(10)
+            faults += [Fault(at + (order + 8 * n) * MS, K.CAMPAIGN, (other + n) % plan.nodes + 1) for n in _all(plan)]
+            later = at + 150 * MS
+        faults.append(Fault(later, K.HEAL))
+        at = later + (100 + prng.below(150)) * MS
+    return plan, [*faults, *_restarts(plan, prng, at)]
+
+
 def _isolate_leader(plan: Plan, at: int) -> list[Fault]:
     return [fault for n in _all(plan) for fault in (Fault(at, K.CUT, 0, n), Fault(at, K.CUT, n, 0))]
 
 
-def _restarts_soon(plan: Plan, prng: Prng, at: int, spared: int) -> list[Fault]:
-    """Crash nodes and start them again at once."""
+def _restarts_soon(plan: Plan, prng: Prng, at: int) -> list[Fault]:
+    """Crash all but the leader, and start them again at once."""
     faults = []
     for node in _all(plan):
-        if node != spared and prng.chance(700):
-            faults += [Fault(at + prng.below(20) * MS, K.CRASH, node)]
-            faults += [Fault(faults[-1].at_us + prng.below(4 * MS), K.RESTART, node)]
+        crash = at + prng.below(3 * MS)
+        faults += [Fault(crash, K.CRASH_FOLLOWER, node), Fault(crash + prng.below(2 * MS), K.RESTART, node)]
     return faults
 
 
@@ -205,6 +228,38 @@ def members(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
         else:
             faults += [Fault(cut, K.TRANSFER, 1 + prng.below(plan.nodes))]
         at += (60 + prng.below(400)) * MS
+    return plan, faults
+
+
+def single_steps(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
+    """One leader adds a node, the next one removes another, and neither hears of it (raft-dev, 2015)."""
+    plan = plan._replace(voters=4, nodes=5 + prng.below(2), duration_ms=2000, think_ms=200, clients=2, loss=0, batch=16)
+    plan = plan._replace(pre_vote=False, check_quorum=False, delay_max_us=500, fsync_max_us=200, late=0)
+    faults = []
+    at = 350 * MS
+    while at < 1900 * MS:
+        old = 1 + prng.below(4)
+        if prng.chance(500):
+            faults += [Fault(at, K.CUT, *pair) for n in range(1, 5) if n != old for pair in ((old, n), (n, old))]
+            faults += [Fault(at - 20 * MS, K.CAMPAIGN, old), Fault(at + 1, K.ADD, 5)]
+            new = 1 + prng.below(4)
+            faults += [Fault(at + 10 * MS, K.CAMPAIGN, new)]
+            away = 1 + prng.below(4)
+            faults += [Fault(at + 10 * MS + 600 + prng.below(800), K.CUT, new, away)]
+            faults += [Fault(at + 12 * MS + prng.below(3 * MS), K.REMOVE, old)]
+            meet = at + 25 * MS
+            faults += [Fault(meet, K.HEAL), Fault(meet + 1, K.SPLIT, 1 << old | 1 << away | 1 << 5)]
+            faults += [Fault(meet + n * 6 * MS, K.CAMPAIGN, old) for n in (1, 2)]
+            faults += [Fault(meet + 20 * MS, K.PROPOSE, 0, 1)]
+        else:
+            mask = _set(plan, prng)
+            outside = [n for n in _all(plan) if not mask >> n & 1]
+            faults.append(Fault(at, K.SPLIT, mask))
+            faults += [Fault(at + (1 + n) * 100, K.REMOVE, outside[n % len(outside)]) for n in range(len(outside))]
+            faults += [Fault(at + 2 * MS + n * 40 * MS, K.CAMPAIGN, n) for n in outside]
+        later = at + (60 + prng.below(300)) * MS
+        faults.append(Fault(later, K.HEAL))
+        at = later + (60 + prng.below(100)) * MS
     return plan, faults
 
 
@@ -251,4 +306,15 @@ def _restarts(plan: Plan, prng: Prng, at: int) -> list[Fault]:
 
 
 Day = Callable[[Plan, Prng], tuple[Plan, list[Fault]]]
-DAYS: Final[tuple[Day, ...]] = (mixed, mixed, mixed, figure_8, duels, old_leaders, old_leaders, members, divergence)
+DAYS: Final[tuple[Day, ...]] = (
+    mixed,
+    mixed,
+    mixed,
+    figure_8,
+    duels,
+    old_leaders,
+    leases,
+    members,
+    single_steps,
+    divergence,
+)

@@ -61,6 +61,12 @@ class FaultKind(IntEnum):
     """Node `a` stands for election."""
     SLOW_DISK = 19
     """An fsync of node `a` takes `b` ms."""
+    CRASH_FOLLOWER = 20
+    """As CRASH, unless node `a` leads the highest term."""
+    ADD = 21
+    """Node `a` becomes a voter, in a single step."""
+    REMOVE = 22
+    """Node `a` is a voter no longer, in a single step."""
 
 
 class Fault(NamedTuple):

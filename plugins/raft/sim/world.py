@@ -377,16 +377,26 @@ class World:
             if kind == FaultKind.TRANSFER:
                 self.feed(leader, TransferLeadership(-1, a))
             else:
-                voters = tuple(n for n in range(1, self.plan.nodes + 1) if a >> n & 1)
-                learners: tuple[int, ...] = ()
-                if leader.node is not None:
-                    learners = tuple(n for n in leader.node.configuration.learners if n not in voters)
-                transition = AUTO if kind == FaultKind.CHANGE else JOINT
-                self.feed(leader, ChangeMembership(-1, transition, voters, learners))
+                self._change(leader, kind, a)
+
+    def _change(self, leader: Machine, kind: FaultKind, a: int) -> None:
+        """Ask the leader for other members."""
+        if leader.node is None:
+            return
+        now = leader.node.configuration
+        if kind == FaultKind.ADD:
+            voters = tuple(sorted({*now.voters, a}))
+        elif kind == FaultKind.REMOVE:
+            voters = tuple(n for n in now.voters if n != a)
+        else:
+            voters = tuple(n for n in range(1, self.plan.nodes + 1) if a >> n & 1)
+        learners = tuple(n for n in now.learners if n not in voters)
+        transition = JOINT if kind == FaultKind.CHANGE_JOINT else AUTO
+        self.feed(leader, ChangeMembership(-1, transition, voters, learners))
 
     def _do_to_machine(self, machine: Machine, kind: FaultKind, b: int) -> None:
         disk = machine.disk
-        if kind == FaultKind.CRASH:
+        if kind == FaultKind.CRASH or (kind == FaultKind.CRASH_FOLLOWER and machine.id != self._leader()):
             self._stop(machine)
         elif kind == FaultKind.RESTART:
             if machine.node is None and not disk.is_damaged:
@@ -456,6 +466,7 @@ class World:
 _ON_A_NODE: Final = frozenset(
     {
         FaultKind.CRASH,
+        FaultKind.CRASH_FOLLOWER,
         FaultKind.RESTART,
         FaultKind.PAUSE,
         FaultKind.SKEW,
