@@ -1,0 +1,131 @@
+"""What one may do to the lab, as records: `{"action": "kill", "node": 3}`. Unknown fields are refused."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+NodeId = Annotated[int, Field(ge=1, le=7)]
+Target = NodeId | Literal["leader"]
+Key = Annotated[str, Field(min_length=1, max_length=64)]
+Value = Annotated[str, Field(max_length=256)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OnNode(_Strict):
+    """Something that is done to one node."""
+
+    action: Literal["kill", "restart", "pause", "resume", "isolate", "remove", "transfer", "campaign", "snapshot"]
+    node: Target
+
+
+class Partition(_Strict):
+    """Only nodes of one group hear each other. Who is in no group is alone."""
+
+    action: Literal["partition"]
+    groups: list[list[NodeId]] = Field(min_length=1, max_length=7)
+
+
+class Cut(_Strict):
+    """Nothing gets from one node to another any more; with `both`, nor back."""
+
+    action: Literal["cut", "mend"]
+    from_: Target = Field(alias="from")
+    to: Target
+    both: bool = False
+
+
+class LinkChange(_Strict):
+    """How messages fare from one node to another; without nodes, on all links. `loss`, `duplicate` in permille."""
+
+    action: Literal["link"]
+    from_: Target | None = Field(None, alias="from")
+    to: Target | None = None
+    delay_ms: int | None = Field(None, ge=0, le=5000)
+    jitter_ms: int | None = Field(None, ge=0, le=5000)
+    loss: int | None = Field(None, ge=0, le=1000)
+    duplicate: int | None = Field(None, ge=0, le=1000)
+
+
+class Whole(_Strict):
+    """Something that is done to all of it."""
+
+    action: Literal["heal", "reset"]
+
+
+class Skew(_Strict):
+    """A node's clock runs at `permille` of the true speed."""
+
+    action: Literal["skew"]
+    node: Target
+    permille: int = Field(ge=500, le=2000)
+
+
+class DiskChange(_Strict):
+    """A node's disk is full, slow, or well again; "torn" and "flipped" damage that of a node that is down."""
+
+    action: Literal["disk"]
+    node: Target
+    state: Literal["ok", "full", "slow", "torn", "flipped"]
+    slow_ms: int = Field(100, ge=1, le=2000)
+
+
+class Add(_Strict):
+    """One more node, with an empty disk."""
+
+    action: Literal["add"]
+    node: NodeId | None = None
+    learner: bool = False
+
+
+class Propose(_Strict):
+    """Write a key through the log, at the leader or at a node of one's choice."""
+
+    action: Literal["propose"]
+    key: Key
+    value: Value
+    node: Target | None = None
+
+
+class Read(_Strict):
+    """Read a key, linearizably, at the leader or at a node of one's choice."""
+
+    action: Literal["read"]
+    key: Key
+    node: Target | None = None
+
+
+class Rules(_Strict):
+    """Run the nodes with or without pre-vote and check-quorum: all are restarted."""
+
+    action: Literal["rules"]
+    pre_vote: bool
+    check_quorum: bool
+
+
+class PlayTopology(_Strict):
+    """Faults with a name."""
+
+    action: Literal["topology"]
+    name: str = Field(max_length=40)
+
+
+Action = Annotated[
+    OnNode | Partition | Cut | LinkChange | Whole | Skew | DiskChange | Add | Propose | Read | Rules | PlayTopology,
+    Field(discriminator="action"),
+]
+
+
+class Wish(RootModel[Action]):
+    """The body of `POST /api/raft/actions`."""
+
+
+class ActionResult(BaseModel):
+    """What was done, in a sentence; some actions add fields of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    done: bool = True
+    text: str
