@@ -72,6 +72,18 @@ def start_host(servers, database, tmp_path):
         yield start
 
 
+async def two_hosts(start_host):
+    hosts = []
+
+    async def start():
+        hosts.append(await trio.to_thread.run_sync(start_host))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(start)
+        nursery.start_soon(start)
+    return hosts
+
+
 def kill_postgres(servers):
     with psycopg.connect(servers["postgres_url"]) as connection:
         folder = connection.execute("SHOW data_directory").fetchone()[0]
@@ -123,7 +135,7 @@ async def in_the_end_equal(clients: list[Client], url: str, truth: OperationSet)
 
 async def test_host_killed_again_and_again_loses_nothing_acknowledged(start_host, database) -> None:
     random = Random(5)
-    hosts = [start_host(), start_host()]
+    hosts = await two_hosts(start_host)
     clients = [Client(f"person {number}") for number in range(4)]
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -145,7 +157,17 @@ async def test_host_killed_again_and_again_loses_nothing_acknowledged(start_host
 async def test_postgres_and_redis_killed_lose_nothing_acknowledged(servers, start_host, database) -> None:
     host = start_host()
     clients = [Client(f"person {number}") for number in range(3)]
+    watcher = Client("watcher")
     stop = trio.Event()
+    async with watcher.connected(host.url, "room"):
+        await watcher.draw()
+        await watcher.saved()
+        await trio.to_thread.run_sync(kill_postgres, servers)
+        await watcher.draw()
+        await watcher.send(f.Ping(1))
+        await watcher.expect(f.Pong)
+        assert len(watcher.unsaved) == 1, "what is not saved is not acknowledged, and the room lives on"
+        await watcher.until(lambda: not watcher.unsaved, 30)
     async with trio.open_nursery() as nursery:
         for client in clients:
             nursery.start_soon(keep_drawing, client, lambda: host.url, stop, 0.004)
@@ -160,22 +182,8 @@ async def test_postgres_and_redis_killed_lose_nothing_acknowledged(servers, star
     await in_the_end_equal(clients, host.url, truth)
 
 
-async def test_what_is_unsaved_while_postgres_is_away_is_shown_as_unsaved(servers, start_host) -> None:
-    host = start_host()
-    client = Client()
-    async with client.connected(host.url, "room"):
-        await client.draw()
-        await client.saved()
-        await trio.to_thread.run_sync(kill_postgres, servers)
-        await client.draw(stroke(2))
-        await client.send(f.Ping(1))
-        await client.expect(f.Pong)
-        assert len(client.unsaved) == 1
-        await client.until(lambda: not client.unsaved, 30)
-
-
 async def test_two_hosts_share_a_room_with_its_people(start_host, database) -> None:
-    hosts = [start_host(), start_host()]
+    hosts = await two_hosts(start_host)
     one, other = Client("one"), Client("other")
     async with one.connected(hosts[0].url, "room"), other.connected(hosts[1].url, "room"):
         for x in range(10):
@@ -205,7 +213,7 @@ async def test_two_hosts_share_a_room_with_its_people(start_host, database) -> N
 
 
 async def test_hosts_agree_without_redis_within_a_poll(servers, start_host) -> None:
-    hosts = [start_host(), start_host()]
+    hosts = await two_hosts(start_host)
     one, other = Client(), Client()
     async with one.connected(hosts[0].url, "room"), other.connected(hosts[1].url, "room"):
         with redis_py.Redis.from_url(servers["redis_url"]) as client:

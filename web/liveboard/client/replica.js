@@ -41,6 +41,8 @@ export class Replica {
   picture = new Picture();
   /** The last revision without a gap before it. */
   rev = 0;
+  /** What is saved by revision, from 1 on, for time travel; null after a resync, which brings no revisions. @type {Entry[] | null} */
+  history = [];
   floor = 0;
   isSynced = false;
   /** @type {Identity} */
@@ -52,6 +54,8 @@ export class Replica {
   /** @type {Map<string, string>} by key, in hex: the server's word that it had the operation */
   receipts = new Map();
   #seq = 0;
+  /** The highest clock of what is unsaved. */
+  #ownLamport = 0;
   #isResyncing = false;
   #drawIdentity;
 
@@ -63,8 +67,7 @@ export class Replica {
 
   /** The clock for the next operation: reserved at pointer-down, a stroke keeps its place in the order of marks. */
   get nextLamport() {
-    const own = this.unsaved.reduce((most, { operation }) => Math.max(most, operation.lamport), 0);
-    return Math.min(Math.max(this.saved.lamportMax, own, this.floor) + 1, INTEGER_MAX);
+    return Math.min(Math.max(this.saved.lamportMax, this.#ownLamport, this.floor) + 1, INTEGER_MAX);
   }
 
   /**
@@ -78,6 +81,7 @@ export class Replica {
     const stamp = { site: this.identity.site, seq: this.#seq + 1, lamport: Math.max(lamport, this.floor + 1) };
     const entry = entryOf(encodeOperation(/** @type {any} */ ({ ...body, ...stamp })));
     this.#seq += 1;
+    this.#ownLamport = Math.max(this.#ownLamport, stamp.lamport);
     this.unsaved.push(entry);
     return { entry, changed: this.picture.add(entry.operation) };
   }
@@ -92,6 +96,7 @@ export class Replica {
     if (entries.length === 0) return new Set();
     this.earlier.push(identity);
     this.unsaved.unshift(...entries);
+    this.#ownLamport = highest(this.unsaved);
     return new Set(entries.flatMap(({ operation }) => [...this.picture.add(operation)]));
   }
 
@@ -144,6 +149,7 @@ export class Replica {
     const operations = missing.map(({ operation, bytes }) => ({ receipt: this.receipts.get(keyOf(operation)) ?? "", bytes }));
     for (const part of parts(operations.filter(({ receipt }) => receipt))) effects.send.push({ type: "restore", operations: part });
     this.rev = 0;
+    this.history = null;
     this.#isResyncing = true;
   }
 
@@ -159,6 +165,7 @@ export class Replica {
       const key = keyOf(entry.operation);
       if (this.saved.add(entry) === "equivocation") effects.problem = `the server has another ${key}`;
       this.receipts.set(key, receipt);
+      if (frame.rev && this.history?.length === this.rev + keys.size) this.history.push(entry);
       for (const mark of this.picture.add(entry.operation)) effects.changed.add(mark);
       keys.add(key);
     }
@@ -210,9 +217,11 @@ export class Replica {
       this.#seq = 0;
       effects.send.push({ type: "claim", ...this.identity });
     }
+    this.#ownLamport = highest(this.unsaved);
     const { made, lost } = restamped(entries, this.identity.site, this.#seq, this.nextLamport);
     this.#seq += made.length;
     this.unsaved.push(...made);
+    this.#ownLamport = highest(this.unsaved);
     for (const key of lost) effects.lost.push({ key, reason: "restamped" });
     this.#redraw(effects);
     effects.send.push(...offersOf(made));
@@ -239,6 +248,9 @@ export class Replica {
     for (const bytes of operations) this.saved.replacePruned(entryOf(bytes.slice()));
   }
 }
+
+/** @param {Entry[]} entries the highest clock among them */
+const highest = (entries) => entries.reduce((most, { operation }) => Math.max(most, operation.lamport), 0);
 
 /** @param {Entry[]} entries @returns {Frame[]} */
 const offersOf = (entries) => parts(entries).map((part) => ({ type: "offer", operations: part.map(({ bytes }) => bytes) }));

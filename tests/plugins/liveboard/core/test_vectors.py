@@ -9,9 +9,10 @@ import pytest
 from plugins.liveboard.core.codec import decode_operation, encode_operation
 from plugins.liveboard.core.documents import document_of, operation_of
 from plugins.liveboard.core.errors import CodecError
+from plugins.liveboard.core.frames import decode_client_frame, decode_frame, encode_frame
 from plugins.liveboard.core.opset import OperationSet, entry_of
 from plugins.liveboard.core.picture import Picture
-from tests.plugins.liveboard.vectors.make import FOLDER, board_values, documents, entries_of, text_of
+from tests.plugins.liveboard.vectors.make import FOLDER, board_values, documents, entries_of, frame_of, text_of
 
 
 def vectors(name: str) -> list[Any]:
@@ -51,3 +52,17 @@ def test_board_comes_out_as_its_vector_in_any_order(vector: Any, seed: int) -> N
         replica.add(entry)
         picture.add(entry.operation)
     assert board_values(replica, picture) == {key: vector[key] for key in board_values(replica, picture)}
+
+
+@pytest.mark.parametrize("vector", vectors("frames"), ids=lambda vector: vector["frame"]["type"])
+def test_frame_is_read_and_written_as_its_vector(vector: Any) -> None:
+    data = bytes.fromhex(vector["bytes"])
+    assert encode_frame(frame_of(vector["frame"])) == data
+    assert decode_frame(data) == frame_of(vector["frame"])
+    with pytest.raises(CodecError):
+        decode_frame(data[:-1])
+    with pytest.raises(CodecError):
+        decode_frame(data + b"\x00")
+    if data[0] >= 128:
+        with pytest.raises(CodecError):
+            decode_client_frame(data)

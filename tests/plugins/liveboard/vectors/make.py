@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from plugins.liveboard.core import frames as core_frames
 from plugins.liveboard.core import operations as o
 from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.compaction import compact
+from plugins.liveboard.core.digests import leaf_hash
 from plugins.liveboard.core.documents import document_of
+from plugins.liveboard.core.frames import encode_frame
 from plugins.liveboard.core.opset import Entry, OperationSet, entry_of
 from plugins.liveboard.core.picture import Picture
 from plugins.liveboard.simulation.authors import random_board, site_of
@@ -159,9 +162,68 @@ def trees() -> list[dict[str, Any]]:
     return roots
 
 
-def entry_leaf(number: int) -> bytes:
-    from plugins.liveboard.core.digests import leaf_hash
+def frames() -> list[dict[str, Any]]:
+    """Every kind of frame, as JavaScript has it and as bytes."""
+    site, token, digest = "9e3779b97f4a7c15", "0f" * 16, "ab" * 32
+    receipt, data = "cd" * 16, operations()[0]["bytes"]
+    signed = [{"receipt": receipt, "bytes": data}] * 2
+    person = {"number": 268435455, "site": site, "role": 1, "color": 0x1F6F6B, "name": "Zoë"}
+    move = {"person": 7, "state": "0102", "inks": ["", "ff00"]}
+    documents: list[dict[str, Any]] = [
+        {"type": "hello", "version": 1, "site": site, "token": token, "key": "k", "password": "", "name": "Zoë",
+         "color": 0xFFFFFF, "rev": 2**40, "digest": digest},
+        {"type": "offer", "operations": [data, data]},
+        {"type": "restore", "operations": signed},
+        {"type": "presence", "state": "00ff", "ink": ""},
+        {"type": "ping", "number": o.INTEGER_MAX},
+        {"type": "probe", "level": 17, "index": 65536},
+        {"type": "report", "rev": 128, "digest": digest},
+        {"type": "claim", "site": site, "token": token},
+        {"type": "known", "versions": [[B.hex(), 3], [A.hex(), 129]]},
+        {"type": "welcome", "version": 1, "role": 0, "person": 1, "rev": 300, "floor": 0, "resync": True,
+         "others": False, "title": "Ours", "versions": []},
+        {"type": "committed", "rev": 1, "operations": signed},
+        {"type": "synced", "rev": 2, "digest": digest},
+        {"type": "have", "site": site, "seq": 5},
+        {"type": "refused", "site": site, "seq": 6, "reason": 5, "detail": 1 << 20},
+        {"type": "people", "whole": True, "people": [person], "left": [3]},
+        {"type": "moves", "moves": [move]},
+        {"type": "pong", "number": 0},
+        {"type": "nodes", "rev": 9, "height": 4, "root": digest, "level": 1, "index": 4, "left": digest, "right": ""},
+        {"type": "reports", "reports": [{"person": 7, "rev": 9, "digest": digest}]},
+        {"type": "bye", "reason": 5, "retryMs": 200, "text": "the server restarts"},
+        {"type": "pruned", "floor": 4, "operations": [data]},
+    ]  # fmt: skip
+    return [{"frame": document, "bytes": encode_frame(frame_of(document)).hex()} for document in documents]
 
+
+_HEX = {"site", "token", "digest", "receipt", "bytes", "state", "ink", "root", "left", "right"}
+
+
+def frame_of(document: dict[str, Any]) -> Any:
+    """Python's frame for a document: the same fields in the same order."""
+    names = {"refused": "Refused", "pruned": "PrunedFrame"}
+    kind = getattr(core_frames, names.get(document["type"], document["type"].capitalize()))
+    return kind(*(_value(name, value) for name, value in document.items() if name != "type"))
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in _HEX and isinstance(value, str):
+        return bytes.fromhex(value)
+    if name == "people":
+        return tuple(core_frames.Person(*(_value(key, each) for key, each in person.items())) for person in value)
+    if name == "versions":
+        return tuple((bytes.fromhex(site), seq) for site, seq in value)
+    if not isinstance(value, list):
+        return value
+    if name in {"operations", "inks"} and all(isinstance(each, str) for each in value):
+        return tuple(bytes.fromhex(each) for each in value)
+    if all(isinstance(each, dict) for each in value):
+        return tuple(tuple(_value(key, each) for key, each in record.items()) for record in value)
+    return tuple(value)
+
+
+def entry_leaf(number: int) -> bytes:
     return leaf_hash(bytes(number))
 
 
@@ -171,6 +233,7 @@ def documents() -> dict[str, Any]:
         "operations.json": operations(),
         "malformed.json": malformed(),
         "trees.json": trees(),
+        "frames.json": frames(),
         "boards.json": [board(seed, count) for seed, count in BOARDS],
     }
 
