@@ -34,7 +34,7 @@ import hiredis
 import structlog
 import trio
 
-from host.api import PluginContext
+from host.api import PluginContext, open_client
 from host.context import Lent
 from host.services.metrics import plugin_metrics
 from host.services.migrations import migrate
@@ -76,19 +76,23 @@ async def front_row(urls: dict[str, Any], data_dir: Path) -> AsyncIterator[tuple
     """The plugin, set up and serving as the host would have it."""
     info = frontrow.quartet_info()
     assert info.migrations is not None
-    async with Postgres(urls["postgres_url"], name="frontrow") as postgres, trio.open_nursery() as nursery:
+    async with (
+        Postgres(urls["postgres_url"], name="frontrow") as postgres,
+        open_client() as http,
+        trio.open_nursery() as nursery,
+    ):
         redis = Redis(urls["redis_url"], name="frontrow")
         await nursery.start(redis.run)
         await migrate(postgres, "frontrow", info.migrations)
         ctx = PluginContext(
             name="frontrow",
-            config=Settings(),
+            config=Settings(samples=False),
             log=structlog.get_logger("benchmark"),
             metrics=plugin_metrics("frontrow", frontrow.quartet_metrics())[1],
             data_dir=data_dir,
             threads=trio.CapacityLimiter(2),
             draining=trio.Event(),
-            lent=Lent(postgres, redis),
+            lent=Lent(postgres, redis, http),
         )
         plugin = FrontRow(ctx)
         await nursery.start(plugin.serve)

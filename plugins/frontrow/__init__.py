@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
-from plugins.frontrow import commands, house_routes, run_routes, sale_routes
+from plugins.frontrow import commands, house_routes, order_routes, run_routes, sale_routes
 from plugins.frontrow.box_office import Tally
+from plugins.frontrow.checkout import CheckoutTally
 from plugins.frontrow.holds import HoldTally
 from plugins.frontrow.service import FrontRow
 from plugins.frontrow.settings import Settings
@@ -26,7 +27,7 @@ def quartet_info() -> PluginInfo:
     """What FrontRow is and what it stands on."""
     return PluginInfo(
         summary="Seat booking that never sells a seat twice, proved by a stampede.",
-        services=frozenset({"postgres", "redis"}),
+        services=frozenset({"postgres", "redis", "http"}),
         config=Settings,
         migrations=Path(__file__).parent / "migrations",
     )
@@ -37,7 +38,7 @@ def quartet_metrics() -> Iterable[Metric]:
     """Counters of the box office (one for each field of its tallies), and of the runs."""
     yield from (
         Metric("counter", f"{part.name}_total", f"{part.name} at the box office")
-        for part in (*fields(Tally), *fields(HoldTally))
+        for part in (*fields(Tally), *fields(HoldTally), *fields(CheckoutTally))
     )
     yield Metric("counter", "sales_untold_total", "Sales that layer 1 was not told of, because too many were waiting")
     yield Metric("gauge", "claims_waiting", "Claims waiting in line for layer 2")
@@ -63,7 +64,12 @@ def quartet_setup(ctx: PluginContext) -> FrontRow:
 def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page]:
     """The API and the two pages."""
     slow_s = state.settings.run_timeout + 3 * state.settings.claim_patience
-    operations = sale_routes.OPERATIONS + house_routes.OPERATIONS + run_routes.OPERATIONS[1:]
+    operations = (
+        *sale_routes.OPERATIONS,
+        *house_routes.OPERATIONS,
+        *order_routes.OPERATIONS,
+        *run_routes.OPERATIONS[1:],
+    )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)
     yield Mount(house_routes.VENUES, state.router, body_bytes_max=house_routes.PLAN_BYTES_MAX)
     yield Mount(

@@ -126,6 +126,26 @@ class Holding:
         if await self.office.holds.release(hold):
             self.note(hold, FREE)
 
+    async def extend(self, hold: Hold, buyer: str, ttl_ms: int) -> int:
+        """Lengthen a hold and what is counted of it; as `HoldDesk.extend`."""
+        holds = self.office.holds
+        standing = await holds.extend(hold, ttl_ms)
+        event = await self._venues.house(hold.event_id)
+        if standing != TAKEN and event is not None and event.places_per_buyer_max is not None:
+            key = holds.buyer_key(hold.event_id, buyer)
+            await holds.extend_places(key, hold.nonce, len(hold.seats) + hold.quantity, ttl_ms)
+        return standing
+
+    async def let_go(self, hold: Hold, buyer: str) -> None:
+        """Give a hold back with all that is counted of it."""
+        await self.release(hold)
+        await self.forget_counts(hold, buyer)
+
+    async def back_on_sale(self, hold: Hold) -> None:
+        """Seats that were sold are free again: let layer 1 and the map know."""
+        await self.office.holds.unmark_sold(hold.event_id, hold.seats)
+        self.note(hold, FREE)
+
     def settled(self, hold: Hold, buyer: str) -> None:
         """A hold was sold: what layer 1 counted of it is counted by the tables from now on."""
         self.note(hold, SOLD)

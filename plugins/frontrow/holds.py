@@ -206,6 +206,10 @@ class HoldDesk:
         """Give places back that were held under a nonce."""
         await self._call(self._scripts["drop_places"], [key], (nonce,))
 
+    async def extend_places(self, key: str, nonce: str, quantity: int, ttl_ms: int) -> None:
+        """Make places that are counted under `key` last at least `ttl_ms` from now on."""
+        await self._call(self._scripts["keep_places"], [key], (nonce, quantity, ttl_ms))
+
     def area_key(self, event_id: int, area_id: int) -> str:
         """The key that counts the places held in an area."""
         return f"frontrow:{self._namespace}:{{{event_id}}}:area:{area_id}"

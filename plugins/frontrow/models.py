@@ -76,6 +76,20 @@ class BookingRequest(_Strict):
     buyer: Buyer = "guest"
 
 
+class OrderRequest(_Strict):
+    """The hold to be paid. `instant` takes the money at once, `card` only when the seats are the buyer's."""
+
+    token: str = Field(min_length=1, max_length=200)
+    buyer: Buyer = "guest"
+    method: Literal["card", "instant"] = "card"
+
+
+class PaymentRequest(_Strict):
+    """How to pay. With the simulated provider, the card's name says what will happen."""
+
+    card: str = Field("ok", min_length=1, max_length=40)
+
+
 class RunsQuery(BaseModel):
     """Which runs: the newest `limit`, or those older than the run `before`."""
 
@@ -113,6 +127,37 @@ class BookingAnswer(BaseModel):
     event_id: int
     seats: list[int]
     buyer: str
+
+
+class OrderStep(BaseModel):
+    """A state that an order was in, and since when (Unix seconds)."""
+
+    state: str
+    at: float
+
+
+class OrderAnswer(BaseModel):
+    """An order. Sums are in the smallest unit of `currency`; `left_ms` until it must be paid."""
+
+    id: str
+    url: str
+    event_id: int
+    buyer: str
+    seats: list[int]
+    area: int | None
+    quantity: int
+    price: int
+    currency: str
+    state: str
+    method: str
+    payment_id: str | None
+    captured: int
+    refunded: int
+    reason: str
+    pay_by: float
+    left_ms: int
+    steps: list[OrderStep]
+    booking_url: str | None = None
 
 
 class RunStarted(BaseModel):

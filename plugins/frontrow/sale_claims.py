@@ -13,15 +13,14 @@ A claim of an order takes it from "authorised" to "claimed" in the same statemen
 once and leaves its event in the outbox.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from psycopg import errors as sql_error
 
-from host.api import OutcomeUnknown, ServiceUnavailable
 from plugins.frontrow.claims import Claim, ClaimDesk, Claimed, LastLineCrossed
+from plugins.frontrow.gather import Gatherer
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -30,7 +29,6 @@ BATCH_MAX: Final = 250
 """Claims in one statement: a few milliseconds of the database's time."""
 STATEMENTS_MAX: Final = 2
 """Statements under way at once: while the database works on one, the next is being read."""
-WAITING_MAX: Final = 100_000
 
 CLAIM_MANY: Final = """
 WITH claim AS MATERIALIZED (
@@ -123,131 +121,56 @@ SELECT claim.booking::text,
 """
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    claim: Claim
-    decided: trio.Event = field(default_factory=trio.Event)
-    verdict: Claimed | None = None
-    error: Exception | None = None
-
-
 class SaleClaimDesk(ClaimDesk):
     """Claims on public sale, gathered. `run` must be running. Any number of tasks may use it at once.
 
     A claimant that is cancelled before its statement was sent is left out; later, its claim is carried out.
     """
 
-    def __init__(self, postgres: "Postgres", *, sql: str = CLAIM_MANY, batch_max: int = BATCH_MAX) -> None:
+    def __init__(self, postgres: "Postgres", *, sql: str = CLAIM_MANY) -> None:
         super().__init__(postgres, sql=sql)
-        self._batch_max = batch_max
-        self._waiting: list[_Waiting] = []
-        self._arrived = trio.Event()
-        self.statements = 0
-        """Statements sent; claims over statements is how well they gather."""
+        self.gatherer = Gatherer(
+            self._carry_out,
+            _keys,
+            alone_after=(sql_error.UniqueViolation,),
+            batch_max=BATCH_MAX,
+            statements_max=STATEMENTS_MAX,
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out claims until cancelled."""
-        limiter = trio.Semaphore(STATEMENTS_MAX)
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            while True:
-                await limiter.acquire()
-                while not self._waiting:
-                    self._arrived = trio.Event()
-                    await self._arrived.wait()
-                nursery.start_soon(self._carry_out, self._next_batch(), limiter)
+        await self.gatherer.run(task_status=task_status)
 
     async def claim(self, claim: Claim, *, is_repeated: bool = False) -> Claimed:
         """As `ClaimDesk.claim`, with "limit" when the buyer would own too much of the event."""
-        if is_repeated or claim.is_order:
+        if is_repeated:
             found = await self.state_of(claim.booking_id)
             if found != "lost":
                 return found
-        if len(self._waiting) >= WAITING_MAX:
-            raise ServiceUnavailable("too many bookings wait in line; try again later")
-        waiting = _Waiting(claim)
-        self._waiting.append(waiting)
-        self._arrived.set()
         try:
-            await waiting.decided.wait()
-        except trio.Cancelled:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            raise
-        if waiting.error is not None:
-            raise waiting.error
-        assert waiting.verdict is not None
-        if waiting.verdict == "lost" and (is_repeated or claim.is_order):
-            return await self.state_of(claim.booking_id)
-        return waiting.verdict
-
-    def _next_batch(self) -> list[_Waiting]:
-        """The first of those that wait whose seats, areas and buyers nobody before them in the batch asks for."""
-        batch: list[_Waiting] = []
-        later: list[_Waiting] = []
-        taken: set[Any] = set()
-        for at, waiting in enumerate(self._waiting):
-            if len(batch) >= self._batch_max:
-                later += self._waiting[at:]
-                break
-            claim = waiting.claim
-            wants = {claim.booking_id, (claim.event_id, claim.buyer), *claim.seats}
-            if claim.area:
-                wants.add(("area", claim.area))
-            if taken.isdisjoint(wants):
-                taken |= wants
-                batch.append(waiting)
-            else:
-                later.append(waiting)
-        self._waiting = later
-        return batch
-
-    async def _carry_out(self, batch: list[_Waiting], limiter: trio.Semaphore) -> None:
-        try:
-            await self._decide(batch)
-        except trio.Cancelled:
-            _fail(batch, OutcomeUnknown("the plugin stopped while the claim was under way"))
-            raise
-        finally:
-            limiter.release()
-
-    async def _decide(self, batch: list[_Waiting]) -> None:
-        """Send one statement and tell everybody. A fault in a batch is looked for by claiming one by one."""
-        try:
-            self.statements += 1
-            rows = await self._postgres.fetch_all(self._sql, _parameters([waiting.claim for waiting in batch]))
-            verdicts = {row[0]: row[1] for row in rows}
-            assert not rows or (rows[0][2], rows[0][3]) == (rows[0][4], rows[0][5]), "a claim is all or nothing"
+            verdict = await self.gatherer.ask(claim)
         except sql_error.UniqueViolation as error:
-            if len(batch) > 1:
-                for waiting in batch:
-                    await self._decide([waiting])
-                return
-            await self._explain(batch[0], error)
-        except Exception as error:
-            _fail(batch, error)
-        else:
-            for waiting in batch:
-                waiting.verdict = verdicts.get(waiting.claim.booking_id, "lost")
-                waiting.decided.set()
+            if error.diag.constraint_name == "booking_seats_one_live_sale":
+                raise LastLineCrossed(f"seat of event {claim.event_id} was about to be sold twice") from error
+            # This very booking is there already, from an attempt whose answer got lost.
+            return await self.state_of(claim.booking_id)
+        if verdict == "lost" and (is_repeated or claim.is_order):
+            return await self.state_of(claim.booking_id)
+        return verdict
 
-    async def _explain(self, waiting: _Waiting, error: sql_error.UniqueViolation) -> None:
-        if error.diag.constraint_name == "booking_seats_one_live_sale":
-            _fail([waiting], LastLineCrossed(f"seat of event {waiting.claim.event_id} was about to be sold twice"))
-            return
-        # This very booking is there already, from an attempt whose answer got lost.
-        try:
-            waiting.verdict = await self.state_of(waiting.claim.booking_id)
-            waiting.decided.set()
-        except Exception as trouble:
-            _fail([waiting], trouble)
+    async def _carry_out(self, claims: Sequence[Claim]) -> list[Claimed]:
+        rows = await self._postgres.fetch_all(self._sql, _parameters(claims))
+        assert not rows or (rows[0][2], rows[0][3]) == (rows[0][4], rows[0][5]), "a claim is all or nothing"
+        verdicts = {row[0]: row[1] for row in rows}
+        return [verdicts.get(claim.booking_id, "lost") for claim in claims]
 
 
-def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.decided.is_set():
-            waiting.error = error
-            waiting.decided.set()
+def _keys(claim: Claim) -> list[Hashable]:
+    """What no two claims of one statement may both want."""
+    keys: list[Hashable] = [claim.booking_id, (claim.event_id, claim.buyer), *claim.seats]
+    if claim.area:
+        keys.append(("area", claim.area))
+    return keys
 
 
 def _parameters(claims: Sequence[Claim]) -> dict[str, list[Any]]:

@@ -36,7 +36,7 @@ KEEP_ANSWER_S: Final = 2.0
 ID_DIGITS_MAX: Final = 18
 """Longer numbers are beyond a bigint."""
 
-_KEY_HEADER: Final = {
+KEY_HEADER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -58,7 +58,7 @@ OPERATIONS: Final = (
         HOLDS,
         "Hold seats for a while, all or none",
         request=HoldRequest,
-        parameters=(_KEY_HEADER,),
+        parameters=(KEY_HEADER,),
         responses={
             201: HoldAnswer,
             400: "Malformed JSON or Idempotency-Key",
@@ -82,7 +82,7 @@ OPERATIONS: Final = (
         BOOKINGS,
         "Book the seats of a hold",
         request=BookingRequest,
-        parameters=(_KEY_HEADER,),
+        parameters=(KEY_HEADER,),
         responses={
             201: BookingAnswer,
             202: "Unknown: ask at Location, or repeat the request with its Idempotency-Key",

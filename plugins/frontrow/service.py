@@ -1,8 +1,10 @@
 """FrontRow put together: what its routes, tasks, health checks and card share during one run of the plugin."""
 
+import hashlib
+import hmac
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,14 +13,18 @@ import trio
 
 from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable
 from plugins.frontrow.box_office import BoxOffice
+from plugins.frontrow.checkout import Checkout
 from plugins.frontrow.claims import ClaimDesk
 from plugins.frontrow.core.tokens import Hold
 from plugins.frontrow.holding import Holding
 from plugins.frontrow.holds import HoldDesk
 from plugins.frontrow.house_routes import HouseRoutes
 from plugins.frontrow.idempotency import IdempotencyKeys
-from plugins.frontrow.inventory import Inventory
+from plugins.frontrow.inventory import Installation, Inventory
 from plugins.frontrow.live_house import LiveHouses
+from plugins.frontrow.order_routes import OrderRoutes
+from plugins.frontrow.order_store import OrderStore
+from plugins.frontrow.payments import HttpPaymentProvider
 from plugins.frontrow.run_routes import RunRoutes
 from plugins.frontrow.run_store import RunStore
 from plugins.frontrow.runs import RunService, document_of
@@ -26,6 +32,9 @@ from plugins.frontrow.sale_claims import SaleClaimDesk
 from plugins.frontrow.sale_routes import SaleRoutes
 from plugins.frontrow.samples_on_sale import put_samples_on_sale
 from plugins.frontrow.settings import Settings
+from plugins.frontrow.simulated.ledger import PostgresLedger
+from plugins.frontrow.simulated.provider import SimulatedProvider
+from plugins.frontrow.simulated.server import serve_loopback
 from plugins.frontrow.venues import Venues
 
 SALES_WAITING_MAX: Final = 10_000
@@ -54,6 +63,8 @@ class FrontRow:
         """Where stampedes book."""
         self.sale: BoxOffice | None = None
         """Where the public books: the same two layers, with a claim that also knows orders, areas and limits."""
+        self.checkout: Checkout | None = None
+        self.provider: SimulatedProvider | None = None
         self._latest: dict[str, Any] | None = None
         self._sales, self._sales_to_tell = trio.open_memory_channel[tuple[int, tuple[int, ...]] | tuple[Hold, str]](
             SALES_WAITING_MAX
@@ -76,6 +87,7 @@ class FrontRow:
         HouseRoutes(self.ctx, self.venues, live, holding, installation.secret).add_to(self.router)
         async with trio.open_nursery() as nursery:
             await nursery.start(desk.run)
+            await self._open_checkout(nursery, holding, keys, installation)
             await nursery.start(self.runs.run, self.office)
             nursery.start_soon(self._tell_of_sales, holds, holding)
             if settings.samples:
@@ -105,6 +117,30 @@ class FrontRow:
         """Layer 1 answers. Without it seats are sold all the same, with less fairness."""
         if self.office is not None:
             await self.office.holds.ping()
+
+    async def _open_checkout(
+        self, nursery: trio.Nursery, holding: Holding, keys: IdempotencyKeys, installation: Installation
+    ) -> None:
+        """Start the checkout, and the simulated provider with the listener for its reports when there is no other."""
+        settings, ctx = self.settings, self.ctx
+        secret = payment_secret(settings, installation)
+        url = settings.payment_url
+        if not url:
+            self.provider = SimulatedProvider(PostgresLedger(ctx.postgres), ctx.http, secret)
+            url = await nursery.start(self.provider.run)
+        provider = HttpPaymentProvider(ctx.http, url, settings.payment_timeout)
+        store = OrderStore(ctx.postgres)
+        self.checkout = Checkout(holding, store, provider, self.venues, ctx.postgres, settings, ctx.log)
+        await nursery.start(self.checkout.run)
+        routes = OrderRoutes(self.checkout, keys, installation.secret, secret)
+        routes.add_to(self.router)
+        if self.provider is not None:
+
+            async def take_report(method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+                return await routes.receive(headers, body)
+
+            port: int = await nursery.start(lambda **started: serve_loopback(take_report, **started))
+            self.provider.notify_url = f"http://127.0.0.1:{port}/"
 
     def _announce_sale(self, event_id: int, seats: tuple[int, ...]) -> None:
         self._tell_later((event_id, seats))
@@ -141,7 +177,7 @@ class FrontRow:
         """Export the tally: the hot path adds integers, and this turns them into metrics once a second."""
         exported: Counter[str] = Counter()
         while True:
-            for name, now in (asdict(office.tally) | asdict(office.holds.tally)).items():
+            for name, now in _tallies(office, self.checkout).items():
                 self.ctx.metrics[f"{name}_total"].inc(now - exported[name])
                 exported[name] = now
             self.ctx.metrics["claims_waiting"].set(office.line.waiting)
@@ -155,6 +191,18 @@ class FrontRow:
         metrics["oversold_total"].inc(document["oversold"] or 0)
         metrics["undersold_total"].inc(document["undersold"] or 0)
         metrics["stampede_seconds"].observe(document["elapsed_ms"] / 1000)
+
+
+def _tallies(office: BoxOffice, checkout: Checkout | None) -> dict[str, int]:
+    tallies = asdict(office.tally) | asdict(office.holds.tally)
+    return tallies if checkout is None else tallies | asdict(checkout.tally)
+
+
+def payment_secret(settings: Settings, installation: Installation) -> bytes:
+    """What reports of the payment provider are signed with."""
+    if settings.payment_secret is not None:
+        return settings.payment_secret.reveal().encode()
+    return hmac.digest(installation.secret, b"frontrow payments", hashlib.sha256)
 
 
 def host_id(data_dir: Path) -> str:

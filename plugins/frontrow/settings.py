@@ -1,8 +1,10 @@
 """FrontRow's section of the configuration, `[plugins.frontrow]`. Every default is one to run with."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
-from host.api import Duration
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from host.api import Duration, Secret
 
 
 class Settings(BaseModel):
@@ -20,6 +22,22 @@ class Settings(BaseModel):
         description="A hold that is being booked lasts at least this long: no one else gets in between.",
     )
     sold_mark_ttl: Duration = Field(3600.0, gt=0, description="How long layer 1 remembers that a seat is sold.")
+    payment_ttl: Duration = Field(
+        300.0, gt=0, le=86_400, description="How long a buyer has to pay: a hold is lengthened by it once."
+    )
+    hold_total_max: Duration = Field(
+        900.0,
+        gt=0,
+        description="The longest that seats may be held unpaid: hold_ttl and payment_ttl together.",
+    )
+    payment_url: str = Field(
+        "", description="Where the payment provider is asked; empty runs a simulated one on loopback."
+    )
+    payment_secret: Secret | None = Field(
+        None, description="What the payment provider signs its reports with; without it, one is made with the database."
+    )
+    payment_timeout: Duration = Field(5.0, gt=0, description="How long the payment provider may take to answer.")
+
     idempotency_ttl: Duration = Field(86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     breaker_failures: int = Field(3, ge=1, description="Failed calls in a row after which layer 1 is left alone.")
@@ -41,3 +59,9 @@ class Settings(BaseModel):
         128, ge=1, description="Buyers let through the gate between two looks at the network: both sides work at once."
     )
     verify_interval: Duration = Field(0.5, gt=0, description="How often an undecided run is looked at again.")
+
+    @model_validator(mode="after")
+    def _holds_are_capped(self) -> Self:
+        if self.hold_ttl + self.payment_ttl > self.hold_total_max:
+            raise ValueError("hold_ttl and payment_ttl together are longer than hold_total_max")
+        return self

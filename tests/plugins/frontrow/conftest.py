@@ -9,7 +9,7 @@ import pytest
 import structlog
 import trio
 
-from host.api import PluginContext
+from host.api import PluginContext, open_client
 from host.context import Lent
 from host.services.metrics import plugin_metrics
 from host.services.migrations import migrate
@@ -27,7 +27,11 @@ async def open_front_row(
     """The plugin as the host would have it, serving, until the end of the block."""
     info = frontrow.quartet_info()
     assert info.migrations is not None
-    async with Postgres(postgres_url, name="frontrow") as postgres, trio.open_nursery() as nursery:
+    async with (
+        Postgres(postgres_url, name="frontrow") as postgres,
+        open_client() as http,
+        trio.open_nursery() as nursery,
+    ):
         redis = Redis(redis_url, name="frontrow", timeout_s=redis_timeout_s)
         await nursery.start(redis.run)
         await migrate(postgres, "frontrow", info.migrations)
@@ -39,7 +43,7 @@ async def open_front_row(
             data_dir=data_dir,
             threads=trio.CapacityLimiter(2),
             draining=trio.Event(),
-            lent=Lent(postgres, redis),
+            lent=Lent(postgres, redis, http),
         )
         front_row = FrontRow(ctx)
         await nursery.start(front_row.serve)

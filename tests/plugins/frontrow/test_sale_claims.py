@@ -75,7 +75,7 @@ async def live_sales(postgres, event):
 async def test_claims_that_arrive_together_share_a_statement_and_all_win(postgres, desk, event):
     verdicts = await rush(desk, [claim_of(event, position) for position in range(11)])
     assert verdicts == ["won"] * 11
-    assert desk.statements < 11
+    assert desk.gatherer.statements < 11
     assert await live_sales(postgres, event) == 11
 
 

@@ -1,0 +1,368 @@
+"""The checkout: takes orders from the hold to the receipt, by the table in `core.checkout`.
+
+Whoever sees an order in a state with something left to do may drive it: the request that pays, the report of the
+provider, or the task that looks after orders nobody came back for. Every step is conditional and every call to the
+provider may be repeated, so two drivers do no harm; within this process there is one at a time for each order.
+
+No row is locked while the provider is asked. What got no answer stays where it is and is asked about again: an order
+never becomes "failed" because somebody stopped waiting.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import trio
+
+from host.api import HttpProblem, OutcomeUnknown, ServiceUnavailable
+from plugins.frontrow import box_office, problems
+from plugins.frontrow.core.checkout import FINAL, event_of_loss, event_of_money, next_action
+from plugins.frontrow.core.tokens import Hold
+from plugins.frontrow.holding import Holding, price_of
+from plugins.frontrow.holds import TAKEN
+from plugins.frontrow.order_store import Move, NewOrder, Order, OrderStore
+from plugins.frontrow.payments import Payment, PaymentProvider, Refused
+from plugins.frontrow.settings import Settings
+from plugins.frontrow.venues import Venues
+
+if TYPE_CHECKING:
+    from host.api import Postgres
+
+LOOK_INTERVAL_S: Final = 0.5
+"""How often orders that somebody has to look at are looked for."""
+LEASE_MAX: Final = 50
+RETRY_S: Final = 5.0
+"""How long an order with something left to do may stand still before somebody else looks at it."""
+SOON_S: Final = 1.0
+
+_SOON: Final = "UPDATE frontrow.orders SET try_at = clock_timestamp() WHERE id = %s AND state = 'held'"
+_AWAY: Final = (ServiceUnavailable, OutcomeUnknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the provider says of a payment, by a webhook."""
+
+    id: str
+    kind: str
+    payment_id: str
+    order_id: str
+    amount: int
+    authorised: int
+    captured: int
+    refunded: int
+
+
+@dataclass(slots=True)
+class CheckoutTally:
+    """What happened at the checkout; counts only ever grow."""
+
+    orders: int = 0
+    orders_confirmed: int = 0
+    orders_lost_seats: int = 0
+    """Paid, and the seats were gone: the money goes back."""
+    payments_unknown: int = 0
+    """Calls to the provider that got no answer."""
+    reports: int = 0
+    reports_repeated: int = 0
+
+
+class Checkout:
+    """Makes and drives orders. `run` must be running."""
+
+    def __init__(
+        self,
+        holding: Holding,
+        store: OrderStore,
+        provider: PaymentProvider,
+        venues: Venues,
+        postgres: "Postgres",
+        settings: Settings,
+        log: "structlog.stdlib.BoundLogger",
+    ) -> None:
+        self.store = store
+        self.provider = provider
+        self.tally = CheckoutTally()
+        self._holding = holding
+        self._venues = venues
+        self._postgres = postgres
+        self._settings = settings
+        self._log = log
+        self._driving: dict[str, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look after orders until cancelled; what is left undone then is found by the next start, here or elsewhere."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.store.run)
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                await self.look_after()
+                await trio.sleep(LOOK_INTERVAL_S)
+
+    async def open(self, hold: Hold, buyer: str, method: str, order_id: str = "") -> Order:
+        """Make the order of a hold, and lengthen the hold by the time to pay: once, for a hold has one order.
+
+        Raises:
+            HttpProblem: 409 "hold-lost", 422 when there is nothing to pay.
+            ServiceUnavailable, OutcomeUnknown: the database is away; asking again is safe.
+        """
+        event = await self._venues.house(hold.event_id)
+        if event is None:
+            raise problems.no_event(hold.event_id)
+        price = price_of(event, hold)
+        if not price:
+            raise HttpProblem(422, "there is nothing to pay: book the hold", type="nothing-to-pay")
+        assert event.currency is not None
+        pay_s = self._settings.payment_ttl
+        new = NewOrder(order_id or str(uuid.uuid4()), hold, buyer, event.currency, price, method, pay_s)
+        order = await self.store.make(new)
+        if order.id != new.id:
+            if order.buyer != buyer:
+                raise HttpProblem(409, "this hold is another buyer's order", type="hold-lost", title="Hold lost")
+            return order
+        self.tally.orders += 1
+        margin_s = self._settings.checkout_margin
+        if await self._holding.extend(hold, buyer, round((pay_s + margin_s) * 1000)) == TAKEN:
+            await self.store.move(Move(order.id, "cancel", reason="hold-lost"))
+            text = "the hold lapsed, and somebody else holds a seat of it now"
+            raise HttpProblem(409, text, type="hold-lost", title="Hold lost")
+        return order
+
+    async def pay(self, order_id: str, card: str) -> Order:
+        """Pay an order and see it through; the order as it stands then. Repeated, nothing is paid twice.
+
+        Raises:
+            NoOrder: there is none.
+            HttpProblem: 402 when the provider refuses the card; another one may be tried.
+            ServiceUnavailable, OutcomeUnknown: the database is away; the order says later what became of it.
+        """
+        order = await self.store.find(order_id)
+        if order.state != "held":
+            return await self.drive(order)
+        if order.left_ms <= 0:
+            return await self._expire(order)
+        try:
+            payment = await self.provider.authorise(order.id, order.price, order.currency, order.method, card)
+        except Refused as refused:
+            raise HttpProblem(402, str(refused), type="payment-declined", title="Payment declined") from None
+        except OutcomeUnknown:
+            self.tally.payments_unknown += 1
+            await self._postgres.execute(_SOON, [order.id])
+            return order
+        if not payment.has_money:
+            # The provider says later, by a webhook.
+            return order
+        return await self._take_money(order, payment)
+
+    async def cancel(self, order_id: str) -> Order:
+        """Give up an order that is not paid; money that still comes goes back."""
+        order, has_moved = await self.store.move(Move(order_id, "cancel", reason="by the buyer"))
+        if has_moved:
+            await self._holding.let_go(order.hold, order.buyer)
+        return order
+
+    async def refund(self, order_id: str, reason: str) -> tuple[Order, bool]:
+        """Give the money of a confirmed order back, and its seats on sale at once; whether this call did."""
+        order, has_moved = await self.store.move(Move(order_id, "refund", reason=reason, try_s=RETRY_S))
+        if has_moved:
+            await self._holding.back_on_sale(order.hold)
+        return await self.drive(order), has_moved
+
+    async def take_report(self, report: Report) -> bool:
+        """Take note of what the provider reports, once; whether it was news. Returns after the commit.
+
+        Raises:
+            NoOrder: the order is not ours.
+            ServiceUnavailable, OutcomeUnknown: not noted; the provider will report it again.
+        """
+        self.tally.reports += 1
+        order = await self.store.find(report.order_id)
+        has_money = report.kind in ("payment.authorised", "payment.captured")
+        name = event_of_money(order.state, report.captured) if has_money else "money"
+        move = Move(
+            report.order_id,
+            name,
+            report.authorised,
+            report.captured,
+            report.refunded,
+            report.payment_id,
+            try_s=RETRY_S,
+            event=report.id,
+            kind=report.kind,
+            amount=report.amount,
+        )
+        steps_before = order.steps
+        order, has_moved = await self.store.move(move)
+        if has_money and not has_moved:
+            order = await self._place_money(order, report.captured)
+        if order.steps == steps_before:
+            self.tally.reports_repeated += 1
+        if order.state not in FINAL and order.state != "held" and self._nursery is not None:
+            self._nursery.start_soon(self._drive_quietly, order.id)
+        return has_moved
+
+    async def drive(self, order: Order) -> Order:
+        """Do what is left to do for an order, as far as it goes now; the order then."""
+        if (under_way := self._driving.get(order.id)) is not None:
+            await under_way.wait()
+            order = await self.store.find(order.id)
+            if order.id in self._driving:
+                return order
+        done = self._driving[order.id] = trio.Event()
+        try:
+            while (action := next_action(order.state)) not in (None, "look"):
+                before = order.state
+                order = await self._act(order, str(action))
+                if order.state == before:
+                    break
+        finally:
+            del self._driving[order.id]
+            done.set()
+        return order
+
+    async def _act(self, order: Order, action: str) -> Order:
+        if action == "claim":
+            return await self._claim(order)
+        if action == "confirm":
+            order, has_moved = await self.store.move(Move(order.id, "confirm"))
+            self.tally.orders_confirmed += has_moved
+            return order
+        assert order.payment_id is not None, "money has a payment"
+        try:
+            if action == "capture":
+                if order.captured < order.price:
+                    payment = await self.provider.capture(order.payment_id, order.price)
+                    move = Move(order.id, "capture", captured=payment.captured, try_s=RETRY_S)
+                else:
+                    move = Move(order.id, "capture", try_s=RETRY_S)
+            elif action == "void":
+                await self.provider.void(order.payment_id)
+                move = Move(order.id, "voided")
+            else:
+                payment = await self.provider.refund(order.payment_id, order.captured)
+                move = Move(order.id, "refunded", captured=payment.captured, refunded=payment.refunded)
+        except Refused as refused:
+            return await self._refused(order, action, refused)
+        except OutcomeUnknown:
+            self.tally.payments_unknown += 1
+            return order
+        return (await self.store.move(move))[0]
+
+    async def _claim(self, order: Order) -> Order:
+        hold = order.hold
+        try:
+            verdict = await self._holding.office.book(hold, order.buyer, order.id, is_order=True)
+        except ServiceUnavailable:
+            verdict = box_office.UNAVAILABLE
+        if verdict == box_office.BOOKED:
+            self._holding.settled(hold, order.buyer)
+            return await self.store.find(order.id)
+        if verdict in (box_office.UNKNOWN, box_office.UNAVAILABLE):
+            return order
+        move = Move(order.id, event_of_loss(order.captured), reason=verdict, try_s=SOON_S)
+        order, has_moved = await self.store.move(move)
+        if has_moved:
+            self.tally.orders_lost_seats += 1
+            await self._holding.let_go(hold, order.buyer)
+        return order
+
+    async def _refused(self, order: Order, action: str, refused: Refused) -> Order:
+        self._log.warning("the payment provider refuses", order=order.id, action=action, reason=refused.reason)
+        if action != "capture":
+            return order
+        order, has_moved = await self.store.move(Move(order.id, "capture_refused", reason=refused.reason))
+        if has_moved:
+            await self._holding.back_on_sale(order.hold)
+        return order
+
+    async def _take_money(self, order: Order, payment: Payment) -> Order:
+        """The provider has money for an order: take the step that it means, and drive."""
+        name = event_of_money(order.state, payment.captured)
+        move = Move(order.id, name, payment.authorised, payment.captured, payment_id=payment.id, try_s=RETRY_S)
+        order, has_moved = await self.store.move(move)
+        if not has_moved:
+            order = await self._place_money(order, payment.captured)
+        return await self.drive(order)
+
+    async def _place_money(self, order: Order, captured: int) -> Order:
+        """The order moved on between the look and the step: what the money means to it now."""
+        while (name := event_of_money(order.state, captured)) != "money":
+            order, has_moved = await self.store.move(Move(order.id, name, try_s=RETRY_S))
+            if has_moved:
+                break
+        return order
+
+    async def _expire(self, order: Order) -> Order:
+        order, has_moved = await self.store.move(Move(order.id, "expire", reason="not paid in time"))
+        if has_moved:
+            await self._holding.let_go(order.hold, order.buyer)
+        return order
+
+    async def look_after(self) -> None:
+        """Drive the orders that somebody has to look at, in tasks of their own."""
+        try:
+            order_ids = await self.store.lease(LEASE_MAX)
+        except _AWAY as error:
+            self._log.warning("orders are not looked after now", error=str(error))
+            return
+        assert self._nursery is not None
+        for order_id in order_ids:
+            self._nursery.start_soon(self._drive_quietly, order_id)
+
+    async def _drive_quietly(self, order_id: str) -> None:
+        try:
+            order = await self.store.find(order_id)
+            if order.state == "held":
+                await self._look(order)
+            else:
+                await self.drive(order)
+        except _AWAY as error:
+            self._log.warning("an order is left for later", order=order_id, error=str(error))
+        except Exception:
+            # One order's fault must not end the checkout.
+            self._log.exception("an order cannot be driven", order=order_id)
+
+    async def _look(self, order: Order) -> None:
+        """Ask the provider about an order that was paid, perhaps; let it go when its time is over."""
+        try:
+            payment = await self.provider.find(order.id)
+        except OutcomeUnknown:
+            # As long as nobody knows whether it was paid, its seats stay its own.
+            self.tally.payments_unknown += 1
+            return
+        if payment is not None and payment.has_money:
+            await self._take_money(order, payment)
+        elif order.left_ms <= 0:
+            await self._expire(order)
+
+
+def order_document(order: Order) -> dict[str, Any]:
+    """What the API says of an order."""
+    document: dict[str, Any] = {
+        "id": order.id,
+        "url": f"/api/frontrow/orders/{order.id}",
+        "event_id": order.event_id,
+        "buyer": order.buyer,
+        "seats": list(order.seats),
+        "area": order.area or None,
+        "quantity": order.quantity,
+        "price": order.price,
+        "currency": order.currency,
+        "state": order.state,
+        "method": order.method,
+        "payment_id": order.payment_id,
+        "captured": order.captured,
+        "refunded": order.refunded,
+        "reason": order.reason,
+        "pay_by": order.pay_by,
+        "left_ms": max(order.left_ms, 0) if order.state == "held" else 0,
+        "steps": [
+            {"state": state, "at": int(at) / 1000} for state, _, at in (s.partition("@") for s in order.steps.split())
+        ],
+    }
+    if order.state == "confirmed":
+        document["booking_url"] = f"/api/frontrow/bookings/{order.id}"
+    return document

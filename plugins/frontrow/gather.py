@@ -1,0 +1,137 @@
+"""Many small requests to the database as few statements: what arrives while one is under way leaves with the next.
+
+One request alone is sent at once, so nobody waits for company. Requests that share a key (the same seat, the same
+order) never share a statement: the second sees what became of the first.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import trio
+
+from host.api import OutcomeUnknown, ServiceUnavailable
+
+Ask = TypeVar("Ask")
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Ask, Answer]):
+    ask: Ask
+    decided: trio.Event = field(default_factory=trio.Event)
+    answers: "list[Answer]" = field(default_factory=list)
+    error: Exception | None = None
+
+
+class Gatherer(Generic[Ask, Answer]):
+    """Gathers requests; `run` must be running. Any number of tasks may ask at once.
+
+    `carry_out` answers a batch, an answer for each request in order, or raises: then all of the batch get the error,
+    unless it is one of `alone_after`, after which each is carried out alone to find the culprit.
+    A full line (`waiting_max`) raises `ServiceUnavailable`. A request that is cancelled before its statement was sent
+    is left out of it; later, it is carried out all the same.
+    """
+
+    def __init__(
+        self,
+        carry_out: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer]]],
+        keys: Callable[[Ask], Iterable[Hashable]],
+        *,
+        alone_after: tuple[type[Exception], ...] = (),
+        batch_max: int = 250,
+        statements_max: int = 2,
+        waiting_max: int = 100_000,
+    ) -> None:
+        self._carry_out = carry_out
+        self._keys = keys
+        self._alone_after = alone_after
+        self._batch_max = batch_max
+        self._statements_max = statements_max
+        self._waiting_max = waiting_max
+        self._waiting: list[_Waiting[Ask, Answer]] = []
+        self._arrived = trio.Event()
+        self.statements = 0
+        """Statements sent; requests over statements is how well they gather."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out requests until cancelled."""
+        free = trio.Semaphore(self._statements_max)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                await free.acquire()
+                while not self._waiting:
+                    self._arrived = trio.Event()
+                    await self._arrived.wait()
+                nursery.start_soon(self._send, self._next_batch(), free)
+
+    async def ask(self, request: Ask) -> Answer:
+        """The answer to one request, or the error of its statement."""
+        if len(self._waiting) >= self._waiting_max:
+            raise ServiceUnavailable("too many requests wait in line; try again later")
+        waiting: _Waiting[Ask, Answer] = _Waiting(request)
+        self._waiting.append(waiting)
+        self._arrived.set()
+        try:
+            await waiting.decided.wait()
+        except trio.Cancelled:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            raise
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.answers[0]
+
+    def _next_batch(self) -> list[_Waiting[Ask, Answer]]:
+        """The first of those that wait of whose keys nobody before them in the batch has one."""
+        batch: list[_Waiting[Ask, Answer]] = []
+        later: list[_Waiting[Ask, Answer]] = []
+        taken: set[Hashable] = set()
+        for at, waiting in enumerate(self._waiting):
+            if len(batch) >= self._batch_max:
+                later += self._waiting[at:]
+                break
+            keys = set(self._keys(waiting.ask))
+            if taken.isdisjoint(keys):
+                taken |= keys
+                batch.append(waiting)
+            else:
+                # Whoever comes after it and wants the same waits behind it.
+                taken |= keys
+                later.append(waiting)
+        self._waiting = later
+        return batch
+
+    async def _send(self, batch: list[_Waiting[Ask, Answer]], free: trio.Semaphore) -> None:
+        try:
+            await self._decide(batch)
+        except trio.Cancelled:
+            _fail(batch, OutcomeUnknown("the plugin stopped while the statement was under way"))
+            raise
+        finally:
+            free.release()
+
+    async def _decide(self, batch: list[_Waiting[Ask, Answer]]) -> None:
+        self.statements += 1
+        try:
+            answers = await self._carry_out([waiting.ask for waiting in batch])
+        except self._alone_after as error:
+            if len(batch) > 1:
+                for waiting in batch:
+                    await self._decide([waiting])
+                return
+            _fail(batch, error)
+        except Exception as error:
+            _fail(batch, error)
+        else:
+            for waiting, answer in zip(batch, answers, strict=True):
+                waiting.answers.append(answer)
+                waiting.decided.set()
+
+
+def _fail(batch: "list[_Waiting[Ask, Answer]]", error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.decided.is_set():
+            waiting.error = error
+            waiting.decided.set()

@@ -1,0 +1,329 @@
+"""Orders in the database: made once for each hold, moved on by conditional updates, many in one statement.
+
+Rows are locked in ascending order of their ids, before the events of their payments are written. What a step owes to
+the world (the outbox, the booking's state, the seats given back) is written in the same statement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from psycopg import errors as sql_error
+
+from host.api import HostError
+from plugins.frontrow.core.checkout import STEPS
+from plugins.frontrow.core.tokens import Hold
+from plugins.frontrow.gather import Gatherer
+
+if TYPE_CHECKING:
+    from host.api import Postgres
+
+_COLUMNS: Final = """
+known.id::text, known.event_id, known.buyer, known.hold_nonce, known.seats, known.area_id, known.quantity,
+known.currency, known.price, known.state, known.method, known.payment_id, known.authorised, known.captured,
+known.refunded, known.reason, known.tries, extract(epoch FROM known.pay_by)::float8,
+(extract(epoch FROM known.pay_by - clock_timestamp()) * 1000)::bigint, known.steps
+"""
+_NEW_MANY: Final = f"""
+WITH given AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(events)s::bigint[], %(buyers)s::text[], %(nonces)s::text[],
+                         %(seats)s::text[], %(areas)s::bigint[], %(quantities)s::int[], %(currencies)s::text[],
+                         %(prices)s::bigint[], %(methods)s::text[], %(windows)s::float8[])
+           AS given (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method, pay_s)
+), made AS (
+    INSERT INTO frontrow.orders (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method,
+                                 pay_by, try_at, steps)
+    SELECT id, event_id, buyer, hold_nonce, seats::bigint[], nullif(area_id, 0), quantity, currency, price, method,
+           clock_timestamp() + make_interval(secs => pay_s), clock_timestamp() + make_interval(secs => pay_s),
+           frontrow.step('held')
+      FROM given ORDER BY hold_nonce
+    ON CONFLICT (hold_nonce) DO NOTHING
+    RETURNING *
+)
+SELECT {_COLUMNS} FROM made AS known
+UNION ALL
+SELECT {_COLUMNS} FROM frontrow.orders AS known
+ WHERE known.hold_nonce IN (SELECT hold_nonce FROM given) AND known.id NOT IN (SELECT id FROM made)
+"""
+_FIND_MANY: Final = f"SELECT {_COLUMNS} FROM frontrow.orders AS known WHERE known.id = ANY(%s::uuid[])"
+
+STEP_MANY: Final = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(of)s::text[], %(to)s::text[], %(authorised)s::bigint[],
+                         %(captured)s::bigint[], %(refunded)s::bigint[], %(payments)s::text[], %(reasons)s::text[],
+                         %(try_s)s::float8[], %(events)s::text[], %(kinds)s::text[], %(amounts)s::bigint[])
+           AS given (id, of, to_state, authorised, captured, refunded, payment_id, reason, try_s, event, kind, amount)
+), locked AS MATERIALIZED (
+    SELECT known.id, known.state FROM frontrow.orders AS known WHERE known.id IN (SELECT id FROM given)
+     ORDER BY known.id FOR UPDATE
+), news AS (
+    INSERT INTO frontrow.payment_events (id, order_id, kind, amount)
+    SELECT event, id, kind, amount FROM given JOIN locked USING (id) WHERE event <> ''
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), able AS MATERIALIZED (
+    SELECT given.*, locked.state = ANY(string_to_array(given.of, ',')) AS moves
+      FROM given JOIN locked USING (id)
+     WHERE event = '' OR event IN (SELECT id FROM news)
+), stepped AS (
+    UPDATE frontrow.orders AS known
+       SET state = CASE WHEN moves THEN to_state ELSE known.state END,
+           authorised = greatest(known.authorised, able.authorised),
+           captured = greatest(known.captured, able.captured),
+           refunded = greatest(known.refunded, able.refunded),
+           payment_id = coalesce(known.payment_id, nullif(able.payment_id, '')),
+           reason = CASE WHEN able.reason <> '' THEN able.reason ELSE known.reason END,
+           tries = CASE WHEN moves THEN 0 ELSE known.tries END,
+           try_at = CASE WHEN NOT moves THEN known.try_at
+                         WHEN try_s < 0 THEN NULL ELSE clock_timestamp() + make_interval(secs => try_s) END,
+           steps = known.steps || CASE WHEN moves THEN frontrow.step(to_state) ELSE '' END,
+           changed_at = clock_timestamp()
+      FROM able WHERE known.id = able.id AND (moves OR able.kind <> '' OR able.payment_id <> '')
+    RETURNING known.*, moves
+), booked AS (
+    UPDATE frontrow.bookings AS booking SET state = 'confirmed'
+      FROM stepped WHERE moves AND stepped.state = 'confirmed' AND booking.id = stepped.id
+), announced AS (
+    INSERT INTO frontrow.outbox (booking_id, event_id, kind, payload)
+    SELECT id, event_id, CASE WHEN state = 'confirmed' THEN 'booking.confirmed' ELSE 'order.' || state END,
+           jsonb_build_object('buyer', buyer, 'price', price, 'currency', currency, 'seats', seats, 'area', area_id,
+                              'quantity', quantity, 'reason', reason)
+      FROM stepped
+     WHERE moves AND state IN ('confirmed', 'expired', 'cancelled', 'declined', 'voided', 'refunding', 'refunded')
+     ORDER BY id
+)
+SELECT {_COLUMNS}, known.moves FROM stepped AS known
+UNION ALL
+SELECT {_COLUMNS}, false FROM frontrow.orders AS known JOIN locked USING (id)
+ WHERE known.id NOT IN (SELECT id FROM stepped)
+"""
+# The seats of an order that had them, back on sale: behind the step, in the same transaction.
+_FREE: Final = """
+WITH freed AS (
+    UPDATE frontrow.booking_seats SET released_at = clock_timestamp()
+     WHERE booking_id = %(id)s AND released_at IS NULL
+    RETURNING seat_id
+), locked AS MATERIALIZED (
+    SELECT id FROM frontrow.seats WHERE id IN (SELECT seat_id FROM freed) ORDER BY id FOR UPDATE
+), seat AS (
+    UPDATE frontrow.seats SET booking_id = NULL
+     WHERE id IN (SELECT id FROM locked) AND booking_id = %(id)s
+    RETURNING id
+), places AS (
+    UPDATE frontrow.booking_areas SET released_at = clock_timestamp()
+     WHERE booking_id = %(id)s AND released_at IS NULL
+    RETURNING area_id, quantity
+), area AS (
+    UPDATE frontrow.areas SET sold = sold - places.quantity FROM places WHERE areas.id = places.area_id
+), counted AS (
+    UPDATE frontrow.buyer_counts AS known
+       SET places = known.places - (SELECT count(*) FROM freed) - coalesce((SELECT sum(quantity) FROM places), 0)
+      FROM frontrow.bookings AS booking
+     WHERE booking.id = %(id)s AND (known.event_id, known.buyer) = (booking.event_id, booking.buyer)
+)
+UPDATE frontrow.bookings SET state = 'cancelled' WHERE id = %(id)s AND state IN ('claimed', 'confirmed')
+"""
+_LEASE: Final = """
+UPDATE frontrow.orders SET try_at = clock_timestamp() + make_interval(secs => least(2 ^ tries, 60)), tries = tries + 1
+ WHERE id IN (SELECT id FROM frontrow.orders WHERE try_at <= clock_timestamp()
+               ORDER BY try_at LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING id::text
+"""
+_OF_EVENT: Final = f"""
+SELECT {_COLUMNS} FROM frontrow.orders AS known
+ WHERE (%(event)s::bigint IS NULL OR known.event_id = %(event)s) AND known.id > %(after)s::uuid
+ ORDER BY known.id LIMIT %(limit)s
+"""
+NEVER_S: Final = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it stands. Sums in the currency's smallest unit; `left_ms` until it must be paid, by the database."""
+
+    id: str
+    event_id: int
+    buyer: str
+    hold_nonce: str
+    seats: tuple[int, ...]
+    area: int
+    quantity: int
+    currency: str
+    price: int
+    state: str
+    method: str
+    payment_id: str | None
+    authorised: int
+    captured: int
+    refunded: int
+    reason: str
+    tries: int
+    pay_by: float
+    left_ms: int
+    steps: str
+
+    @property
+    def hold(self) -> Hold:
+        return Hold(self.event_id, self.seats, self.hold_nonce, self.area, self.quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to be made. `pay_s`: how long the buyer has to pay."""
+
+    id: str
+    hold: Hold
+    buyer: str
+    currency: str
+    price: int
+    method: str
+    pay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step of an order. Sums are totals, and only ever grow. `try_s`: when to look at it next, `NEVER_S` not at all.
+
+    With an `event` (the provider's id of it) it is made once, whoever reports it how often.
+    """
+
+    id: str
+    name: str
+    authorised: int = 0
+    captured: int = 0
+    refunded: int = 0
+    payment_id: str = ""
+    reason: str = ""
+    try_s: float = NEVER_S
+    event: str = ""
+    kind: str = ""
+    amount: int = 0
+
+
+class NoOrder(HostError):
+    """There is no order of that id."""
+
+
+class OrderStore:
+    """Makes, finds and moves orders. `run` must be running."""
+
+    def __init__(self, postgres: "Postgres", *, step_sql: str = STEP_MANY) -> None:
+        self._postgres = postgres
+        self._step_sql = step_sql
+        alone = (sql_error.UniqueViolation, sql_error.IntegrityError)
+        self._makes = Gatherer(self._make, lambda new: [new.id, new.hold.nonce], alone_after=alone)
+        self._finds = Gatherer(self._find, lambda order_id: [order_id])
+        self._moves = Gatherer(self._move, lambda move: [move.id], alone_after=alone)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out what is asked for, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for gatherer in (self._makes, self._finds, self._moves):
+                await nursery.start(gatherer.run)
+            task_status.started()
+
+    async def make(self, new: NewOrder) -> Order:
+        """Make an order, or find the one that this hold has already."""
+        return await self._makes.ask(new)
+
+    async def find(self, order_id: str) -> Order:
+        """An order. Raises `NoOrder`."""
+        order = await self._finds.ask(order_id)
+        if order is None:
+            raise NoOrder("there is no such order")
+        return order
+
+    async def move(self, move: Move) -> tuple[Order, bool]:
+        """Take a step if the order is where the step begins; the order then, and whether it moved.
+
+        Raises:
+            NoOrder: there is none.
+            ServiceUnavailable, OutcomeUnknown: as of any statement; asking again finds out.
+        """
+        if STEPS[move.name].frees:
+            answer = await self._move_and_free(move)
+        else:
+            answer = await self._moves.ask(move)
+        if answer is None:
+            raise NoOrder("there is no such order")
+        return answer
+
+    async def lease(self, limit: int) -> list[str]:
+        """Orders that somebody has to look at now. Nobody else gets them for a while, which doubles with each time."""
+        return [row[0] for row in await self._postgres.fetch_all(_LEASE, [limit])]
+
+    async def page(self, event_id: int | None, after: str, limit: int) -> list[Order]:
+        """Orders by id, for an export; `after` is the last id of the page before."""
+        rows = await self._postgres.fetch_all(_OF_EVENT, {"event": event_id, "after": after, "limit": limit})
+        return [_order(row) for row in rows]
+
+    async def _make(self, news: Sequence[NewOrder]) -> list[Order]:
+        rows = await self._postgres.fetch_all(
+            _NEW_MANY,
+            {
+                "ids": [new.id for new in news],
+                "events": [new.hold.event_id for new in news],
+                "buyers": [new.buyer for new in news],
+                "nonces": [new.hold.nonce for new in news],
+                "seats": ["{" + ",".join(map(str, new.hold.seats)) + "}" for new in news],
+                "areas": [new.hold.area for new in news],
+                "quantities": [new.hold.quantity for new in news],
+                "currencies": [new.currency for new in news],
+                "prices": [new.price for new in news],
+                "methods": [new.method for new in news],
+                "windows": [new.pay_s for new in news],
+            },
+        )
+        by_nonce = {order.hold_nonce: order for order in map(_order, rows)}
+        missing = [new for new in news if new.hold.nonce not in by_nonce]
+        if missing:
+            # Committed between the snapshot and the conflict: it is there for the next statement.
+            found = await self._make(missing)
+            by_nonce |= {order.hold_nonce: order for order in found}
+        return [by_nonce[new.hold.nonce] for new in news]
+
+    async def _find(self, ids: Sequence[str]) -> list[Order | None]:
+        rows = await self._postgres.fetch_all(_FIND_MANY, [list(ids)])
+        found = {order.id: order for order in map(_order, rows)}
+        return [found.get(order_id) for order_id in ids]
+
+    async def _move(self, moves: Sequence[Move]) -> list[tuple[Order, bool] | None]:
+        rows = await self._postgres.fetch_all(self._step_sql, _columns_of(moves))
+        found = {row[0]: (_order(row[:-1]), bool(row[-1])) for row in rows}
+        return [found.get(move.id) for move in moves]
+
+    async def _move_and_free(self, move: Move) -> tuple[Order, bool] | None:
+        async with self._postgres.transaction() as connection:
+            row = await (await connection.execute(self._step_sql, _columns_of([move]))).fetchone()
+            if row is None:
+                return None
+            has_moved = bool(row[-1])
+            if has_moved:
+                await connection.execute(_FREE, {"id": move.id})
+        return _order(row[:-1]), has_moved
+
+
+def _order(row: Sequence[Any]) -> Order:
+    values = list(row)
+    values[4] = tuple(values[4])
+    values[5] = values[5] or 0
+    return Order(*values)
+
+
+def _columns_of(moves: Sequence[Move]) -> dict[str, list[Any]]:
+    steps = [STEPS[move.name] for move in moves]
+    return {
+        "ids": [move.id for move in moves],
+        "of": [",".join(step.of) for step in steps],
+        "to": [step.to for step in steps],
+        "authorised": [move.authorised for move in moves],
+        "captured": [move.captured for move in moves],
+        "refunded": [move.refunded for move in moves],
+        "payments": [move.payment_id for move in moves],
+        "reasons": [move.reason for move in moves],
+        "try_s": [move.try_s for move in moves],
+        "events": [move.event for move in moves],
+        "kinds": [move.kind for move in moves],
+        "amounts": [move.amount for move in moves],
+    }

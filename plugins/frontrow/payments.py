@@ -1,0 +1,123 @@
+"""The payment provider as the checkout sees it, and the one that speaks HTTP.
+
+A provider keeps one payment for each order, and every call may be repeated: it answers with how the payment stands, and
+does nothing twice. A call without an answer is `OutcomeUnknown`: ask `find`, or call again.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import httpx
+from pydantic_core import from_json, to_json
+
+from host.api import HostError, OutcomeUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH: Final = "/v1/payments"
+
+
+class Refused(HostError):
+    """The provider will not do it. `reason` is its own."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the payment provider refuses: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """How a payment stands. Sums are totals in the currency's smallest unit."""
+
+    id: str
+    order_id: str
+    amount: int
+    state: str
+    authorised: int
+    captured: int
+    refunded: int
+
+    @property
+    def has_money(self) -> bool:
+        """Whether there is money to capture, or that was."""
+        return self.authorised > 0 and self.state not in ("voided", "refunded")
+
+
+class PaymentProvider(Protocol):
+    """What a payment provider must be able to do. All of it raises `Refused` and `OutcomeUnknown`."""
+
+    async def authorise(self, order_id: str, amount: int, currency: str, method: str, card: str) -> Payment:
+        """Reserve the money, or take it at once where the method cannot wait. Answers the payment there is."""
+        ...
+
+    async def find(self, order_id: str) -> Payment | None:
+        """The payment of an order, None when there is none."""
+        ...
+
+    async def capture(self, payment_id: str, amount: int) -> Payment:
+        """Take what was reserved."""
+        ...
+
+    async def void(self, payment_id: str) -> Payment:
+        """Give up what was reserved."""
+        ...
+
+    async def refund(self, payment_id: str, amount: int) -> Payment:
+        """Give back until `amount` in all is given back."""
+        ...
+
+
+class HttpPaymentProvider:
+    """A provider behind HTTP."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, timeout_s: float, notify_url: str = "") -> None:
+        self._http = http
+        self._url = url + PATH
+        self._timeout_s = timeout_s
+        self._notify_url = notify_url
+
+    async def authorise(self, order_id: str, amount: int, currency: str, method: str, card: str) -> Payment:
+        document = {
+            "order_id": order_id,
+            "amount": amount,
+            "currency": currency,
+            "method": method,
+            "card": card,
+            "notify_url": self._notify_url,
+        }
+        return _payment(await self._call("POST", "", document))
+
+    async def find(self, order_id: str) -> Payment | None:
+        document = await self._call("GET", f"?order_id={order_id}")
+        return None if document.get("payment") is None else _payment(document["payment"])
+
+    async def capture(self, payment_id: str, amount: int) -> Payment:
+        return _payment(await self._call("POST", f"/{payment_id}/capture", {"amount": amount}))
+
+    async def void(self, payment_id: str) -> Payment:
+        return _payment(await self._call("POST", f"/{payment_id}/void", {}))
+
+    async def refund(self, payment_id: str, amount: int) -> Payment:
+        return _payment(await self._call("POST", f"/{payment_id}/refund", {"amount": amount}))
+
+    async def _call(self, method: str, path: str, document: "Mapping[str, Any] | None" = None) -> dict[str, Any]:
+        body = None if document is None else to_json(document)
+        headers = {"content-type": "application/json"}
+        try:
+            answer = await self._http.request(
+                method, self._url + path, content=body, headers=headers, timeout=self._timeout_s
+            )
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"the payment provider gave no answer: {error!r}") from error
+        if answer.status_code >= 500:
+            raise OutcomeUnknown(f"the payment provider answered {answer.status_code}")
+        found: dict[str, Any] = from_json(answer.content)
+        if answer.status_code >= 400:
+            raise Refused(str(found.get("reason", answer.status_code)))
+        return found
+
+
+def _payment(document: "Mapping[str, Any]") -> Payment:
+    names = ("id", "order_id", "amount", "state", "authorised", "captured", "refunded")
+    return Payment(*(document[name] for name in names))
