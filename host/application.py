@@ -27,10 +27,13 @@ import trio
 
 from host.config import changed_plugins
 from host.data_dir import made
+from host.descriptors import ASGIApp
 from host.errors import ConfigError, HostError
 from host.host_metrics import HouseCollector
+from host.http.access_log import AccessLog
 from host.http.dispatcher import Dispatcher
 from host.http.engine import TLS, Engine, bind, engine_named, is_loopback, socket_files, urls
+from host.http.forwarded import TrustedProxies
 from host.http.pages import Pages
 from host.http.security import Policy, admin_guard
 from host.http.system import system_routes
@@ -150,7 +153,7 @@ class Application:
             async with trio.open_nursery() as plugins:
                 engine = self._build(plugins, services, sockets)
                 async with trio.open_nursery() as serving:
-                    serve = partial(engine.serve, self.dispatcher, sockets, limits, drain=self._draining)
+                    serve = partial(engine.serve, self._app(), sockets, limits, drain=self._draining)
                     await serving.start(serve)
                     self._admit(inventory)
                     services.start_soon(self._watch_failures)
@@ -164,6 +167,15 @@ class Application:
                 await self.supervisor.stop()
                 plugins.cancel_scope.cancel("the host has stopped")
             services.cancel_scope.cancel("the host has stopped")
+
+    def _app(self) -> ASGIApp:
+        """The dispatcher, behind what the configuration puts in front of it."""
+        app: ASGIApp = self.dispatcher
+        if self.settings.log.access != "off":
+            app = AccessLog(app, self.settings.log.access)
+        if self.settings.server.trusted_proxies:
+            app = TrustedProxies(app, self.settings.server.trusted_proxies)
+        return app
 
     def _build(self, plugins: trio.Nursery, services: trio.Nursery, sockets: list[socket.socket]) -> Engine:
         """Put the parts together; nothing runs yet but the loop's lag meter."""

@@ -5,7 +5,7 @@ The defaults are here; config.toml repeats them, and a test keeps the two equal.
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -23,7 +23,9 @@ from pydantic import (
 )
 
 from host.config_sources import RawConfig
+from host.http.access_log import AccessMode
 from host.http.engine import ENGINES
+from host.http.forwarded import UNIX
 from host.http.limits import Limits
 from host.secret import Secret, ServiceUrl
 from host.units import Duration, Size, unusable
@@ -69,12 +71,20 @@ def _origin(value: str) -> str:
     return value
 
 
+def _proxy(value: str) -> str:
+    try:
+        return value if value == UNIX else str(ip_network(value))
+    except ValueError:
+        raise unusable('an address, a network such as "10.0.0.0/8", or "unix"') from None
+
+
 Items = Annotated[int, Field(ge=1)]
 Bytes = Annotated[Size, Field(gt=0)]
 Seconds = Annotated[Duration, Field(gt=0)]
 # Tuples, so that a frozen model is frozen to its leaves; not strict, since TOML has arrays only.
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], Field(strict=False)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], Field(strict=False)]
+Proxies = Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], Field(strict=False)]
 EngineName = Annotated[str, BeforeValidator(_engine), WithJsonSchema({"enum": sorted(ENGINES)})]
 # TOML has no null, so a limit that is not to be is "off".
 OptionalItems = Annotated[
@@ -130,12 +140,13 @@ class ServerSettings(Section):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    engine: EngineName = "hypercorn"
+    engine: EngineName = "native"
     certfile: FilePath | None = None
     keyfile: FilePath | None = None
     keyfile_password: Secret | None = None
     allowed_hosts: HostNames = ()
     cors_origins: Origins = ()
+    trusted_proxies: Proxies = ()
     limits: LimitsSettings = LimitsSettings()
 
     @property
@@ -201,6 +212,7 @@ class LogSettings(Section):
 
     format: Literal["auto", "console", "json"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    access: AccessMode = "off"
 
 
 class PluginSettings(Section):
