@@ -12,7 +12,7 @@ from tests.browser.conftest import TIMEOUT_MS, Open, Visit, watch
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/frontrow", "/-/plugins", "/-/docs")
+PAGES = ("/", "/frontrow", "/gateway", "/-/plugins", "/-/docs")
 WIDTHS = (360, 768, 1280, 1920, 3840)
 FIRST_LOAD_BYTES_MAX = 150_000
 

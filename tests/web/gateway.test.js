@@ -5,11 +5,12 @@ import { test } from "node:test";
 
 import { problemOf, Reading } from "../../web/gateway/chat.js";
 import { layLanes, pointOn, way } from "../../web/gateway/lanes.js";
-import { proofWords } from "../../web/gateway/proof-words.js";
+import { ProofCount, proofWords } from "../../web/gateway/proof-words.js";
 import { DELAY_MS, FADE_MS, LEG_MS, Sparks } from "../../web/gateway/sparks.js";
-import { breakerWords, linkWords, money, normal, outcomeWords, routeWords, stepsOf } from "../../web/gateway/status.js";
-import { questionFor, SteadyClient, UNDER_WAY_MAX, verdictOf } from "../../web/gateway/steady.js";
+import { isOfProof, normal, Pace, requestsOf, stepsOf, Tries } from "../../web/gateway/status.js";
+import { faultOf, questionFor, SteadyClient, UNDER_WAY_MAX, verdictOf } from "../../web/gateway/steady.js";
 import { chosen, LANES_MAX } from "../../web/gateway/target-list.js";
+import { breakerWords, linkWords, money, outcomeWords, routeWords } from "../../web/gateway/words.js";
 
 const LANES = layLanes(600, 300, [50, 150, 250], 60);
 
@@ -77,7 +78,7 @@ test("a stream flows from its first token until its end", () => {
 test("what failed at the client goes back as a failure, what the client left goes nowhere", () => {
   const sparks = new Sparks({ isStill: true });
   sparks.hear([at(0, "arrived"), at(1, "tried", { target: "a/x" }), at(2, "failed", { target: "a/x" }), at(3, "ended", { state: "failed" })], 1000);
-  sparks.hear([{ ...at(3, "arrived"), id: "2" }, { ...at(4, "cancelled"), id: "2" }], 1001);
+  sparks.hear([{ ...at(3, "arrived"), id: "2" }, { ...at(4, "ended", { state: "cancelled" }), id: "2" }], 1001);
   assert.deepEqual(sparks.sights(1000 + DELAY_MS + 1).map(({ kind }) => kind), ["failure", "cancelled"]);
 });
 
@@ -120,24 +121,86 @@ test("one failure breaks the promise; none is claimed before there is an answer"
   assert.equal(verdictOf({ ...counts, answered: 4, failed: 1 }), "broke");
 });
 
+test("an answer to another question is a failure, wherever that can be told", () => {
+  assert.equal(faultOf({ text: "q", isEcho: true }, "q"), "");
+  assert.match(faultOf({ text: "p", isEcho: true }, "q"), /not the one/);
+  assert.equal(faultOf({ text: "p", isEcho: false }, "q"), "");
+  assert.match(faultOf({ text: "", isEcho: false }, "q"), /empty/);
+});
+
 test("every third question is one asked before, the others are asked once", () => {
   const asked = Array.from({ length: 60 }, (_, each) => questionFor(each + 1, "x"));
   assert.equal(new Set(asked.filter((_, each) => (each + 1) % 3 === 0)).size, 3);
   assert.equal(new Set(asked.filter((_, each) => (each + 1) % 3 !== 0)).size, 40);
 });
 
+test("what is heard of in its middle only, or after its end, is no spark", () => {
+  const sparks = new Sparks();
+  sparks.hear([at(0, "tried", { target: "a/x" }), at(1, "answered", { target: "a/x" })], 1000);
+  assert.equal(sparks.size, 0);
+});
+
 test("breakers, routes and outcomes are said in words", () => {
-  assert.equal(breakerWords({ breaker: "closed", retry_in_ms: null }), "closed");
+  assert.equal(breakerWords({ breaker: "closed", retry_in_ms: 0 }), "closed");
   assert.equal(breakerWords({ breaker: "open", retry_in_ms: 2900 }), "open, a probe in 3\u202fs");
   assert.equal(breakerWords({ breaker: "open", retry_in_ms: 0 }), "open, a probe is next");
-  assert.equal(breakerWords({ breaker: "half_open", retry_in_ms: null }), "half open, one probe under way");
-  const attempts = [{ target: "a/x", outcome: "rate_limit" }, { target: "b/y", outcome: "ok" }];
-  assert.equal(routeWords({ cache: "miss", attempts, state: "ok" }), "a (rate limit) → b");
-  assert.equal(routeWords({ cache: "hit", attempts: [], state: "ok" }), "cache");
-  assert.equal(routeWords({ cache: "miss", attempts: [], state: "failed" }), "nobody");
+  assert.equal(breakerWords({ breaker: "half_open", retry_in_ms: 0 }), "half open, one probe under way");
+  const failed = [{ target: "a/x", cause: "rate_limit" }];
+  assert.equal(routeWords({ cache: "miss", provider: "b", attempts: 2 }, failed), "a (rate limit) → b");
+  assert.equal(routeWords({ cache: "miss", provider: "b", attempts: 2 }), "b, try 2");
+  assert.equal(routeWords({ cache: "coalesced", provider: "b", attempts: 1 }), "b, shared");
+  assert.equal(routeWords({ cache: "hit", provider: "b", attempts: 0 }), "cache");
+  assert.equal(routeWords({ cache: "miss", provider: "", attempts: 0 }, failed), "a (rate limit) → nobody");
   assert.equal(outcomeWords({ state: "failed", status: 503, error: "no_upstream" }), "503 no upstream");
-  assert.equal(outcomeWords({ state: "cancelled", status: 499, error: null }), "client left");
-  assert.equal(outcomeWords({ state: "ok", status: 200, error: null }), "200");
+  assert.equal(outcomeWords({ state: "cancelled", status: 499, error: "" }), "client left");
+  assert.equal(outcomeWords({ state: "ok", status: 200, error: "" }), "200");
+});
+
+test("targets keep their order whoever was used last, those of the proof first, each with its provider's fault", () => {
+  const names = ["simulated/echo", "proof-backup/echo", "simulated-b/echo", "proof-primary/echo"];
+  const targets = names.map((name) => ({ name, provider: name.split("/")[0], model: "echo", state: "closed", simulated: true }));
+  const document = { targets, simulated: [{ name: "simulated-b", fault: "cut", fault_left_s: 7 }, { name: "proof-primary", fault: "none" }] };
+  const status = normal(document);
+  assert.deepEqual(status.targets.map(({ provider }) => provider), ["proof-primary", "proof-backup", "simulated", "simulated-b"]);
+  assert.deepEqual(normal({ targets: targets.toReversed() }).targets.map(({ id }) => id), status.targets.map(({ id }) => id));
+  assert.deepEqual(status.targets.map(({ fault, fault_for_s }) => [fault, fault_for_s]), [["", 0], ["", 0], ["", 0], ["cut", 7]]);
+  assert.deepEqual(status.targets.map(isOfProof), [true, true, false, false]);
+  assert.deepEqual(status.simulated, ["simulated-b"]);
+});
+
+test("what bypasses the cache says nothing of how often it hits", () => {
+  assert.equal(normal({ requests: { by_cache: { hit: 2, coalesced: 1, miss: 1, bypass: 96 } } }).hit_rate, 0.75);
+  assert.equal(normal({ requests: { by_cache: { hit: 0, coalesced: 0, miss: 0, bypass: 96 } } }).hit_rate, null);
+});
+
+test("records become requests, the newest first", () => {
+  const record = { request_id: "1", status: 200, duration_us: 1500, first_token_us: 0, cache: "hit", provider: "a", attempts: 0 };
+  const requests = requestsOf([record, { ...record, request_id: "2", status: 499, first_token_us: 500 }, { ...record, request_id: "3", status: 502 }]);
+  assert.deepEqual(requests.map(({ id, state, elapsed_ms, first_token_ms }) => [id, state, elapsed_ms, first_token_ms]), [
+    ["3", "failed", 1.5, null],
+    ["2", "cancelled", 1.5, 0.5],
+    ["1", "ok", 1.5, null],
+  ]);
+});
+
+test("the pace is that of the last seconds, and begins anew with another run", () => {
+  const pace = new Pace();
+  assert.equal(pace.perSecond(100, 1000), null);
+  assert.equal(pace.perSecond(101, 1010), 10);
+  for (let second = 102; second < 110; second += 1) pace.perSecond(second, 1010 + (second - 101) * 4);
+  assert.equal(pace.perSecond(110, 1046), 4);
+  assert.equal(pace.perSecond(111, 3), null);
+  assert.equal(pace.perSecond(112, 5), 2);
+  assert.equal(pace.perSecond(null, 5), null);
+});
+
+test("failed tries are kept by request, and not for ever", () => {
+  const tries = new Tries();
+  tries.hear([at(0, "failed", { target: "a/x", cause: "hang" }), at(1, "failed", { target: "b/x", cause: "cut" }), at(2, "ended")]);
+  assert.deepEqual(tries.of("1").map(({ target }) => target), ["a/x", "b/x"]);
+  tries.hear(Array.from({ length: 2000 }, (_, each) => ({ id: `n${each}`, t_ms: each, step: "failed", target: "a/x" })));
+  assert.deepEqual(tries.of("1"), []);
+  assert.equal(tries.of("n1999").length, 1);
 });
 
 test("money keeps the digits that it needs", () => {
@@ -195,7 +258,19 @@ test("an error in OpenAI's shape is told as a problem, and one in no shape by it
 });
 
 test("the proof is told with what it counted, and no more", () => {
-  const words = proofWords({ sent: 6000, answered: 6000, failed: 0, fell_back: 12, killed: "proof-primary", p99_ms: 81.2 });
-  assert.equal(words, "6,000 sent, 6,000 answered, 0 failed at the client; 12 taken over by a fallback. proof-primary was killed on the way. p99 81.2\u202fms.");
-  assert.match(proofWords(null), /^– sent, – answered, – failed/);
+  const result = { requests: 1200, answered: 1195, failed: 0, streams_cut_with_an_error: 5, answered_by: { a: 577, b: 618 }, p99_ms: 81.2 };
+  assert.equal(
+    proofWords(result),
+    "1,195 of 1,200 answered, 577 by a, 618 by b. 5 streams had begun when the provider died, and ended with an error, not as if whole. 0 failed. p99 81.2\u202fms.",
+  );
+  assert.equal(proofWords({ requests: 3, answered: 3, failed: 0, streams_cut_with_an_error: 0 }), "3 of 3 answered. 0 failed.");
+  assert.equal(proofWords(null), "– of – answered. – failed.");
+});
+
+test("while it runs, only its own requests are counted", () => {
+  const proof = new ProofCount();
+  const step = (/** @type {string} */ id, /** @type {string} */ name, state = "") => ({ id, t_ms: 0, step: name, state });
+  proof.hear([step("proof-1", "arrived"), step("proof-2", "arrived"), step("x", "arrived"), step("proof-1", "ended", "ok"), step("x", "ended", "ok"), step("proof-2", "ended", "failed")]);
+  assert.deepEqual([proof.sent, proof.answered, proof.failed], [2, 1, 1]);
+  assert.equal(proof.words, "2 sent, 1 answered so far.");
 });

@@ -1,7 +1,7 @@
 // <break-it>: chooses one of the simulated providers and offers the faults that it can be told to have.
 
 import { FaultBar } from "/assets/components/fault-bar.js";
-import { FAULTS, FAULTS_URL, HEAL_URL, LASTS_S } from "./faults.js";
+import { FAULTS, faultUrl, HEAL_URL, LASTS_S } from "./faults.js";
 
 export class BreakIt extends HTMLElement {
   /** @type {string} */
@@ -47,11 +47,11 @@ export class BreakIt extends HTMLElement {
     const faults = FAULTS.map(({ kind, label, effect }) => ({
       label,
       effect,
-      lasts: `${LASTS_S} s`,
-      url: FAULTS_URL,
-      body: { provider, fault: kind, lasts_s: LASTS_S },
+      lasts: `${LASTS_S}\u00a0s`,
+      url: faultUrl(provider),
+      body: { kind, duration: LASTS_S },
     }));
-    bar.offer(faults, { label: "Heal all", effect: "every simulated provider", lasts: "at once", url: HEAL_URL });
+    bar.offer(faults, { label: "Heal all", effect: "every simulated provider", lasts: "at\u00a0once", url: HEAL_URL });
   }
 }
 

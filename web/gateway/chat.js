@@ -21,14 +21,17 @@ const URL_PATH = "/v1/chat/completions";
  * @property {string} cache "hit", "miss", "joined" …
  * @property {string} attempts
  * @property {string} request_id
+ * @property {boolean} isEcho a simulated model gave it, which says back what it is told
  * @property {string} finish_reason
  * @property {{prompt_tokens?: number, completion_tokens?: number} | null} usage
  * @property {number | null} first_token_ms from sending to the first text
  * @property {number} elapsed_ms
  * @property {number} chunks
  *
+ * @typedef {Pick<Answer, "provider" | "cache" | "attempts" | "request_id" | "isEcho">} Head known before the text
+ *
  * @typedef {object} Listener
- * @property {(head: Pick<Answer, "provider" | "cache" | "attempts" | "request_id">) => void} [onHead]
+ * @property {(head: Head) => void} [onHead]
  * @property {(text: string) => void} [onText] each new piece
  */
 
@@ -51,6 +54,7 @@ export async function ask({ model, messages, stream, isFresh = false, key = "" }
     cache: (response.headers.get("x-quartet-cache") ?? "").toLowerCase(),
     attempts: response.headers.get("x-quartet-attempts") ?? "",
     request_id: response.headers.get("x-request-id") ?? "",
+    isEcho: response.headers.get("x-quartet-simulated") === "true" && response.headers.get("x-quartet-model") === "echo",
   };
   if (!response.ok) throw problemOf(response, await response.text().catch(() => ""));
   onHead?.(head);
@@ -94,7 +98,7 @@ export function problemOf(response, text) {
 
 /** An answer as it comes together. */
 export class Reading {
-  /** @type {Omit<Answer, "provider" | "cache" | "attempts" | "request_id" | "elapsed_ms">} */
+  /** @type {Omit<Answer, keyof Head | "elapsed_ms">} */
   answer = { text: "", model: "", finish_reason: "", usage: null, first_token_ms: null, chunks: 0 };
   isDone = false;
   #onText;

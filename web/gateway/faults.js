@@ -1,7 +1,6 @@
 // What a simulated provider can be told to do wrong, in words for a button. Pure.
 
-export const FAULTS_URL = "/api/gateway/faults";
-export const HEAL_URL = "/api/gateway/faults/heal";
+export const HEAL_URL = "/api/gateway/heal";
 /** A fault heals by itself, for whoever leaves the page without healing it. */
 export const LASTS_S = 20;
 
@@ -14,3 +13,11 @@ export const FAULTS = /** @type {const} */ ([
   { kind: "cut", label: "Cut", effect: "breaks off in mid-answer" },
   { kind: "bad_json", label: "Bad JSON", effect: "answers what cannot be read" },
 ]);
+
+/**
+ * @param {string} provider
+ * @returns {string} where it is told to fail
+ */
+export function faultUrl(provider) {
+  return `/api/gateway/simulated/${encodeURIComponent(provider)}/fault`;
+}

@@ -1,34 +1,30 @@
 // The page /gateway: one stream from the gateway feeds lanes, figures, lists and the proof.
 
-import "/assets/components/copy-text.js";
 import { EventLog } from "/assets/components/event-log.js";
 import { LiveNumber } from "/assets/components/live-number.js";
 import { PercentileStrip } from "/assets/components/percentile-strip.js";
 import { ProblemNote } from "/assets/components/problem-note.js";
-import { Problem } from "/assets/fetch.js";
+import { Problem, requestJson } from "/assets/fetch.js";
 import { counted } from "/assets/format.js";
 import { follow } from "/assets/overview.js";
 import { Stream } from "/assets/stream.js";
-import { BreakIt } from "./break-it.js";
-import { ClientCode } from "./client-code.js";
+import { element, wanted } from "./elements.js";
 import { LanePicture } from "./lane-picture.js";
-import { GatewayPlayground } from "./playground.js";
 import { GatewayProof } from "./proof.js";
-import { RequestList } from "./request-list.js";
-import { bytes, linkWords, money, normal, stepsOf } from "./status.js";
-import { SteadyStream } from "./steady-stream.js";
+import { RequestList, ROWS_MAX } from "./request-list.js";
+import { isOfProof, normal, Pace, requestsOf, stepsOf, Tries } from "./status.js";
 import { TargetList } from "./target-list.js";
+import { bytes, linkWords, money } from "./words.js";
 
-const EVENTS = "/api/gateway/events";
+const API = "/api/gateway";
 const RUNNING = new Set(["ready", "degraded"]);
+/** For so long the proof's providers keep their lanes after it. */
+const PROOF_LINGERS_MS = 8000;
 
 const stage = element(".stage", HTMLElement);
 const picture = element("lane-picture", LanePicture);
 const problems = element("main problem-note", ProblemNote);
 const proof = element("gateway-proof", GatewayProof);
-const steady = element("steady-stream", SteadyStream);
-const breakIt = element("break-it", BreakIt);
-const playground = element("gateway-playground", GatewayPlayground);
 const targets = new TargetList(element(".targets", HTMLElement), (rows) => {
   picture.rows = rows;
 });
@@ -37,24 +33,36 @@ const moves = element("event-log", EventLog);
 
 /** @type {Map<string, string>} the breakers' states as last heard */
 const breakers = new Map();
-/** Who is asked first, so that an answer from another one is known as a fallback. */
-let first = "";
+/** @type {import("./status.js").GatewayRequest[]} newest first */
+let latest = [];
+const tries = new Tries();
+const pace = new Pace();
+let proofSeen_ms = -Infinity;
+let proofRequests = 0;
 let pluginState = "ready";
+/** @type {import("./status.js").Status | null} */
+let lastStatus = null;
+/** @type {typeof import("./below.js") | null} null until somebody gets near to it */
+let below = null;
 /** @type {unknown} */
 let shownProblem = null;
 
 element("[data-base]", HTMLElement).textContent = `${location.origin}/v1`;
 proof.problems = problems;
-steady.isFallback = ({ provider }) => first !== "" && provider !== "" && provider !== first;
-
-const stream = new Stream(EVENTS, {
-  onEvent: (event) => {
-    if (event.type === "status") showStatus(normal(JSON.parse(event.data)));
-    if (event.type === "traffic") picture.hear(stepsOf(JSON.parse(event.data)));
-  },
-  onState: showLink,
+proof.enabled = true;
+proof.addEventListener("proving", () => {
+  proofSeen_ms = performance.now();
+  stage.scrollIntoView({ block: "nearest" });
 });
+
+const stream = new Stream(`${API}/events`, { onEvent: heard, onState: showLink });
 setInterval(() => showLink(stream.state), 1000);
+
+void wanted([element(".break", HTMLElement)]).then(async () => {
+  below = await import("./below.js");
+  below.enable(RUNNING.has(pluginState));
+  if (lastStatus !== null) below.show(lastStatus);
+});
 
 follow({
   onOverview: ({ host }) => {
@@ -63,14 +71,26 @@ follow({
   },
 });
 
+/** @param {import("/assets/sse.js").ServerEvent} event */
+function heard({ type, data }) {
+  if (type === "stats") showStatus(normal(JSON.parse(data)));
+  if (type === "requests") showRequests([...requestsOf(JSON.parse(data)), ...latest]);
+  if (type === "steps") {
+    const steps = stepsOf(JSON.parse(data));
+    picture.hear(steps);
+    tries.hear(steps);
+    proof.hear(steps);
+  }
+}
+
 /** @param {import("./status.js").Status} status */
 function showStatus(status) {
   const measured_at = status.at;
-  const figures = /** @type {[string, number | string | null, string?][]} */ ([
+  const figures = /** @type {[string, number | string | null][]} */ ([
     ["hit-rate", status.hit_rate === null ? null : status.hit_rate * 100],
-    ["requests-per-s", status.requests_per_s],
+    ["requests-per-s", pace.perSecond(status.at, status.total)],
     ["in-flight", status.in_flight],
-    ["tokens-saved", status.tokens_saved],
+    ["tokens-saved", status.saved_tokens],
     ["money-saved", status.saved_usd === null ? null : money(status.saved_usd)],
   ]);
   for (const [id, value] of figures) element(`#${id}`, LiveNumber).update({ value, measured_at });
@@ -80,31 +100,55 @@ function showStatus(status) {
     { label: "First token", tone: "quiet", percentiles: status.latency.first_token },
   ];
   element("[data-cache]", HTMLElement).textContent = status.cache === null ? "" : `${counted(status.cache.entries, "answer")}, ${bytes(status.cache.bytes)}`;
-  targets.show(status.targets);
-  element("[data-no-targets]", HTMLElement).hidden = status.targets.length > 0;
-  for (const target of status.targets) noteBreaker(target);
-  requests.show(status.latest);
-  element("#no-requests", HTMLElement).hidden = status.latest.length > 0;
-  const [model] = status.models;
-  first = model?.providers[0] ?? status.targets[0]?.provider ?? "";
-  steady.model = playground.model = model?.id ?? "";
-  element("client-code", ClientCode).model = model?.id ?? "gpt-5-mini";
-  breakIt.offer(status.simulated);
-  proof.progress = status.steady;
+  showTargets(status.targets);
+  lastStatus = status;
+  below?.show(status);
+}
+
+/** @param {readonly import("./status.js").Target[]} all */
+function showTargets(all) {
+  const ofProof = all.filter(isOfProof).reduce((sum, target) => sum + target.requests, 0);
+  if (ofProof !== proofRequests) proofSeen_ms = performance.now();
+  proofRequests = ofProof;
+  const isProving = performance.now() - proofSeen_ms < PROOF_LINGERS_MS;
+  const shown = all.filter((target) => isProving || !isOfProof(target));
+  targets.show(shown);
+  element("[data-no-targets]", HTMLElement).hidden = shown.length > 0;
+  for (const target of all) noteBreaker(target);
+}
+
+/** @param {import("./status.js").GatewayRequest[]} all newest first */
+function showRequests(all) {
+  latest = all.slice(0, ROWS_MAX);
+  requests.show(latest, (id) => tries.of(id));
+  element("#no-requests", HTMLElement).hidden = latest.length > 0;
+}
+
+/** Fills in what happened while nothing was heard. */
+async function catchUp() {
+  try {
+    const { data } = await requestJson(`${API}/stats`);
+    showRequests(normal(data).latest);
+  } catch {
+    // The stream brings what comes from now on.
+  }
 }
 
 /** @param {import("./status.js").Target} target */
-function noteBreaker({ id, breaker, last_error }) {
+function noteBreaker({ id, breaker, last_failure }) {
   const before = breakers.get(id);
   breakers.set(id, breaker);
   if (before === undefined || before === breaker) return;
-  const why = breaker === "open" && last_error ? ` (${last_error.replaceAll("_", " ")})` : "";
+  const why = breaker === "open" && last_failure !== "" ? ` (${last_failure.replaceAll("_", " ")})` : "";
   moves.add({ text: `${id}: ${before.replace("_", " ")} → ${breaker.replace("_", " ")}${why}`, voice: "gateway" });
 }
 
 /** @param {import("/assets/stream.js").StreamState} state */
 function showLink(state) {
-  if (stage.dataset.link !== state.name && state.name !== "live") picture.clear();
+  if (stage.dataset.link !== state.name) {
+    if (state.name === "live") void catchUp();
+    else if (state.name !== "stale") picture.clear();
+  }
   stage.dataset.link = state.name;
   const words = linkWords(state, Date.now());
   const phase = element("#phase", HTMLElement);
@@ -119,7 +163,8 @@ function showPlugin(state, reason) {
   const wasDown = !RUNNING.has(pluginState);
   pluginState = state;
   const isUp = RUNNING.has(state);
-  proof.enabled = steady.enabled = playground.enabled = isUp;
+  proof.enabled = isUp;
+  below?.enable(isUp);
   if (!isUp) {
     showProblem(new Problem({ kind: "http", status: 503, detail: `The gateway is ${state}${reason === "" ? "" : `: ${reason}`}.` }));
   } else if (wasDown && shownProblem instanceof Problem && shownProblem.status === 503) {
@@ -133,16 +178,4 @@ function showProblem(error) {
   if (error instanceof Problem && shownProblem instanceof Problem && error.detail === shownProblem.detail) return;
   shownProblem = error;
   problems.show(error);
-}
-
-/**
- * @template {HTMLElement} T
- * @param {string} selector
- * @param {new () => T} kind
- * @returns {T}
- */
-function element(selector, kind) {
-  const found = document.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${selector}`);
-  return found;
 }

@@ -32,7 +32,7 @@ export class LanePicture extends HTMLElement {
 
   connectedCallback() {
     this.#canvas.setAttribute("role", "img");
-    this.#canvas.setAttribute("aria-label", "Lanes from the client past the cache to each target");
+    this.#canvas.setAttribute("aria-label", "The lanes: client, cache, and a gate before each provider of the list beside it");
     this.replaceChildren(this.#canvas);
     this.#context = this.#canvas.getContext("2d");
     this.#readColours();

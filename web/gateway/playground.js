@@ -1,15 +1,18 @@
 // <gateway-playground>: asks /v1/chat/completions and shows the answer as it arrives, with who gave it and how fast.
 
 import { ProblemNote } from "/assets/components/problem-note.js";
-import { Problem, requestJson } from "/assets/fetch.js";
+import { Problem } from "/assets/fetch.js";
 import { count, span } from "/assets/format.js";
 import { ask } from "./chat.js";
 
 const FIRST_QUESTION = "Say in one sentence what happens to a request when its provider fails.";
+/** A simulated model says back what it is told, so it should be told what is true. */
+const FIRST_ECHO = "A simulated model says back what it is told. This came back through the gateway, token by token.";
 
 export class GatewayPlayground extends HTMLElement {
   #form = document.createElement("form");
-  #model = document.createElement("select");
+  #model = document.createElement("input");
+  #models = document.createElement("datalist");
   #question = document.createElement("textarea");
   #stream = checkbox("As a stream", true);
   #fresh = checkbox("Past the cache", false);
@@ -19,6 +22,7 @@ export class GatewayPlayground extends HTMLElement {
   #answer = document.createElement("div");
   #facts = document.createElement("dl");
   #status = document.createElement("p");
+  #hint = document.createElement("p");
   #problems = new ProblemNote();
   #stopping = new AbortController();
   #isBuilt = false;
@@ -27,12 +31,23 @@ export class GatewayPlayground extends HTMLElement {
     if (this.#isBuilt) return;
     this.#isBuilt = true;
     this.#build();
-    void this.#loadModels();
   }
 
-  /** @param {string} model the one to offer while the list is not there */
+  /** @param {string} model the one to begin with */
   set model(model) {
-    if (this.#model.options.length === 0 && model !== "") this.#model.append(new Option(model, model));
+    if (this.#model.value === "" && document.activeElement !== this.#model) this.#model.value = model;
+  }
+
+  /** @param {readonly string[]} names those to offer; others may be typed */
+  set models(names) {
+    if (names.join("\n") === [...this.#models.options].map(({ value }) => value).join("\n")) return;
+    this.#models.replaceChildren(...names.map((name) => new Option(name, name)));
+  }
+
+  /** @param {boolean} isSimulated nobody but simulated models answers here */
+  set simulated(isSimulated) {
+    this.#hint.hidden = !isSimulated;
+    if (isSimulated && this.#question.value === FIRST_QUESTION) this.#question.value = FIRST_ECHO;
   }
 
   /** @param {boolean} isOn */
@@ -42,6 +57,12 @@ export class GatewayPlayground extends HTMLElement {
 
   #build() {
     this.#model.id = "playground-model";
+    this.#model.type = "text";
+    this.#model.required = true;
+    this.#model.autocomplete = "off";
+    this.#model.spellcheck = false;
+    this.#models.id = "playground-models";
+    this.#model.setAttribute("list", this.#models.id);
     this.#question.id = "playground-question";
     this.#question.rows = 3;
     this.#question.value = FIRST_QUESTION;
@@ -63,11 +84,14 @@ export class GatewayPlayground extends HTMLElement {
     this.#stop.addEventListener("click", () => this.#stopping.abort());
     const options = document.createElement("div");
     options.className = "playground-options";
-    options.append(field("Model", this.#model), field("Key", this.#key), this.#stream.label, this.#fresh.label);
+    options.append(field("Model", this.#model), this.#models, field("Key", this.#key), this.#stream.label, this.#fresh.label);
+    this.#hint.className = "small soft";
+    this.#hint.hidden = true;
+    this.#hint.textContent = "Simulated models: echo says back what it is told, story tells one at length.";
     const actions = document.createElement("div");
     actions.className = "playground-actions";
     actions.append(this.#send, this.#stop);
-    this.#form.append(field("Question", this.#question), options, actions);
+    this.#form.append(field("Question", this.#question), options, this.#hint, actions);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#ask();
@@ -84,17 +108,6 @@ export class GatewayPlayground extends HTMLElement {
     this.replaceChildren(this.#form, side);
   }
 
-  async #loadModels() {
-    try {
-      const { data } = await requestJson("/v1/models");
-      const chosen = this.#model.value;
-      const names = /** @type {string[]} */ (data.data.map((/** @type {any} */ model) => String(model.id)));
-      this.#model.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
-    } catch {
-      // Without the list there is what `model` offers; asking will say what is wrong.
-    }
-  }
-
   async #ask() {
     this.#stopping = new AbortController();
     this.#problems.show(null);
@@ -104,7 +117,7 @@ export class GatewayPlayground extends HTMLElement {
     this.#stop.hidden = false;
     this.#say("Asking …");
     const question = {
-      model: this.#model.value,
+      model: this.#model.value.trim(),
       messages: [{ role: "user", content: this.#question.value }],
       stream: this.#stream.input.checked,
       isFresh: this.#fresh.input.checked,

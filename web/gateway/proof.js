@@ -3,15 +3,17 @@
 import { ProblemNote } from "/assets/components/problem-note.js";
 import { VerdictMark } from "/assets/components/verdict-mark.js";
 import { requestJson } from "/assets/fetch.js";
-import { count } from "/assets/format.js";
-import { proofWords } from "./proof-words.js";
+import { ProofCount, proofWords } from "./proof-words.js";
 
 const URL_PATH = "/api/gateway/proof";
 const TIMEOUT_MS = 120_000;
+/** Long enough to be watched: the kill comes after a third of it, the return after two. */
+const BODY = { rate: 200, seconds: 6 };
 
 export class GatewayProof extends HTMLElement {
   /** @type {ProblemNote | null} where failures are told; the page sets it */
   problems = null;
+  #count = new ProofCount();
   #isRunning = false;
   #isEnabled = true;
 
@@ -29,24 +31,24 @@ export class GatewayProof extends HTMLElement {
     this.#button.disabled = !isOn || this.#isRunning;
   }
 
-  /**
-   * How far the client is; nothing when none is at work.
-   * @param {{sent: number, answered: number, failed: number} | null} progress
-   */
-  set progress(progress) {
-    if (!this.#isRunning || progress === null) return;
-    this.#say("running", `${count(progress.sent)} sent, ${count(progress.answered)} answered, ${count(progress.failed)} failed so far.`);
+  /** @param {readonly import("./sparks.js").Step[]} steps what happened to any requests */
+  hear(steps) {
+    if (!this.#isRunning) return;
+    this.#count.hear(steps);
+    this.#say("running", this.#count.words);
   }
 
   async #prove() {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    this.#count = new ProofCount();
     this.enabled = this.#isEnabled;
     this.#button.textContent = "Killing …";
     this.problems?.show(null);
-    this.#say("running", "A client is asking; its first provider is about to be killed.");
+    this.dispatchEvent(new CustomEvent("proving"));
+    this.#say("running", "Asking; the first provider is about to be killed.");
     try {
-      const { data } = await requestJson(URL_PATH, { method: "POST", body: {}, timeout_ms: TIMEOUT_MS });
+      const { data } = await requestJson(URL_PATH, { method: "POST", body: BODY, timeout_ms: TIMEOUT_MS });
       this.#say(String(data?.verdict ?? "unknown"), proofWords(data));
     } catch (error) {
       this.#say("unknown", "The proof did not happen, or is not known to have.");

@@ -1,7 +1,7 @@
 // The latest requests as a table: newest first, a row for each, changed only where something has changed.
 
 import { shortMoment, span, toDate } from "../assets/format.js";
-import { outcomeWords, routeWords } from "./status.js";
+import { outcomeWords, routeWords } from "./words.js";
 
 export const ROWS_MAX = 12;
 
@@ -19,8 +19,11 @@ export class RequestList {
     for (const row of body.querySelectorAll("tr")) this.#rows.set(row.dataset.request ?? "", row);
   }
 
-  /** @param {readonly GatewayRequest[]} requests newest first */
-  show(requests) {
+  /**
+   * @param {readonly GatewayRequest[]} requests newest first
+   * @param {(id: string) => readonly import("./status.js").Failed[]} failedOf the tries of a request that failed
+   */
+  show(requests, failedOf) {
     const shown = requests.slice(0, ROWS_MAX);
     const rows = new Map(shown.map((request) => [request.id, this.#rows.get(request.id) ?? emptyRow(request)]));
     for (const [id, row] of this.#rows) if (!rows.has(id)) row.remove();
@@ -28,7 +31,7 @@ export class RequestList {
     let place = this.#body.firstElementChild;
     for (const request of shown) {
       const row = /** @type {HTMLTableRowElement} */ (rows.get(request.id));
-      fill(row, request);
+      fill(row, request, failedOf(request.id));
       if (row === place) place = place.nextElementSibling;
       else this.#body.insertBefore(row, place);
     }
@@ -66,10 +69,11 @@ function emptyRow(request) {
 /**
  * @param {HTMLTableRowElement} row
  * @param {GatewayRequest} request
+ * @param {readonly import("./status.js").Failed[]} failed
  */
-function fill(row, request) {
+function fill(row, request, failed) {
   row.dataset.state = request.state;
-  const texts = [routeWords(request), outcomeWords(request), span(request.first_token_ms), span(request.elapsed_ms)];
+  const texts = [routeWords(request, failed), outcomeWords(request), span(request.first_token_ms), span(request.elapsed_ms)];
   for (const [place, text] of texts.entries()) {
     const cell = row.cells[place + 2];
     if (cell !== undefined && cell.textContent !== text) cell.textContent = text;

@@ -18,7 +18,8 @@ export const DELAY_MS = 160;
  * @property {number} t_ms by the host's clock
  * @property {string} step
  * @property {string} [target]
- * @property {string} [state] of an ended request
+ * @property {string} [cause] of a failed try
+ * @property {string} [state] of an ended request: "ok", "failed" or "cancelled"
  *
  * @typedef {"in" | "back" | "out" | "fail" | "home"} LegName
  *
@@ -110,7 +111,8 @@ export class Sparks {
   #take(step, at_ms) {
     let spark = this.#sparks.get(step.id);
     if (spark === undefined) {
-      // What is heard of in the middle of its way has begun before we listened.
+      // What is heard of in the middle of its way has begun before we listened, or ended and goes on for others.
+      if (step.step !== "arrived") return;
       spark = { id: step.id, legs: [], state: "running", heard_ms: at_ms, ended_ms: null, lot: lotOf(step.id) };
       this.#sparks.set(step.id, spark);
     }
@@ -135,8 +137,7 @@ export class Sparks {
         spark.state = "answered";
         break;
       case "ended":
-      case "cancelled":
-        this.#end(spark, step.step === "cancelled" ? "cancelled" : (step.state ?? "ok"), at_ms);
+        this.#end(spark, step.state ?? "ok", at_ms);
         break;
       default:
         break;

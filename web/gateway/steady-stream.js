@@ -3,7 +3,7 @@
 import "/assets/components/verdict-mark.js";
 import { count, counted } from "/assets/format.js";
 import { ask } from "./chat.js";
-import { questionFor, SteadyClient, verdictOf } from "./steady.js";
+import { faultOf, questionFor, SteadyClient, verdictOf } from "./steady.js";
 
 const EVERY_MS = 200;
 
@@ -12,8 +12,10 @@ const EVERY_MS = 200;
 export class SteadyStream extends HTMLElement {
   /** What is asked for; the page sets it. */
   model = "";
-  /** @type {(origin: {provider: string}) => boolean} whether an answer came from another than the first choice */
-  isFallback = () => false;
+  /** The provider that is asked first, "" when that is not known. */
+  first = "";
+  /** Nobody but simulated providers answers; otherwise nothing is sent, for it would cost money. */
+  simulated = false;
   /** @type {SteadyClient | null} */
   #client = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -42,17 +44,19 @@ export class SteadyStream extends HTMLElement {
   }
 
   start() {
+    if (!this.simulated) return this.#note("Real providers answer here. A steady stream would spend your money, so this page sends none.");
     const session = Math.random().toString(36).slice(2, 8);
     const isStreamed = /** @type {HTMLInputElement} */ (this.querySelector("[data-streamed]")).checked;
     this.#stopping = new AbortController();
     const { signal } = this.#stopping;
     const client = new SteadyClient(
       async (number) => {
-        const messages = [{ role: "user", content: questionFor(number, session) }];
-        const answer = await ask({ model: this.model, messages, stream: isStreamed }, { signal });
-        if (answer.text === "") throw new Error("an empty answer");
-        const isCached = answer.cache === "hit";
-        return { from: isCached ? "cache" : answer.provider, isFallback: !isCached && this.isFallback(answer) };
+        const question = questionFor(number, session);
+        const answer = await ask({ model: this.model, messages: [{ role: "user", content: question }], stream: isStreamed }, { signal });
+        const fault = faultOf(answer, question);
+        if (fault !== "") throw new Error(fault);
+        if (answer.cache === "hit") return { from: "cache", isFallback: false };
+        return { from: answer.provider, isFallback: Number(answer.attempts) > 1 || (this.first !== "" && answer.provider !== this.first) };
       },
       () => this.#change(),
     );

@@ -93,6 +93,18 @@ export function questionFor(number, session) {
 }
 
 /**
+ * What is wrong with an answer that came, for an answer to another question is none.
+ * @param {{text: string, isEcho: boolean}} answer
+ * @param {string} question
+ * @returns {string} "" when nothing is
+ */
+export function faultOf({ text, isEcho }, question) {
+  if (text === "") return "the answer is empty";
+  if (isEcho && text !== question) return "the answer is not the one to this question";
+  return "";
+}
+
+/**
  * The promise that the counts stand for.
  * @param {Counts} counts
  * @returns {"none" | "running" | "holds" | "broke"}

@@ -1,7 +1,7 @@
 // The rows at the end of the lanes: each target with its breaker as a gate, and how both stand, in words.
 
 import { count } from "../assets/format.js";
-import { breakerWords, seconds } from "./status.js";
+import { breakerWords, seconds } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** More lanes than this cannot be told apart. */
@@ -67,9 +67,8 @@ function update(row, target) {
   put(row, "[data-words]", words.join(" · "));
   const fault = row.querySelector("[data-fault]");
   if (!(fault instanceof HTMLElement)) return;
-  fault.hidden = target.fault === null;
-  const left = target.fault_for_s === null ? "" : `, ${seconds(target.fault_for_s * 1000)} left`;
-  if (target.fault !== null) put(row, "[data-fault]", `told to fail: ${target.fault.replaceAll("_", " ")}${left}`);
+  fault.hidden = target.fault === "";
+  if (target.fault !== "") put(row, "[data-fault]", `told to fail: ${target.fault.replaceAll("_", " ")}, ${seconds(target.fault_for_s * 1000)} left`);
 }
 
 /**

@@ -14,6 +14,12 @@ const DESCRIBE = /** @type {Record<string, (result: any) => string>} */ ({
       [result.rejected, "rejected"],
       [result.oversold, "oversold"],
     ]) + (typeof result.elapsed_ms === "number" ? ` in ${span(result.elapsed_ms)}` : ""),
+  gateway: (result) =>
+    oneLine([
+      [result.answered, "answered"],
+      [result.streams_cut_with_an_error || undefined, "streams cut, and told so"],
+      [result.failed, "failed"],
+    ]),
 });
 
 for (const card of document.querySelectorAll("proof-card")) {

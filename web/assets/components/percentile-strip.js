@@ -1,4 +1,5 @@
-// <percentile-strip>: p50, p90, p99 and the worst of several groups on one scale, as a table that is also a picture.
+// <percentile-strip columns="p50 p99">: p50, p90, p99 and the worst of several groups on one scale, or some of these, as a
+// table that is also a picture.
 
 import { span } from "../format.js";
 
@@ -19,6 +20,11 @@ const COLUMNS = /** @type {const} */ ([
  */
 
 export class PercentileStrip extends HTMLElement {
+  get #columns() {
+    const wanted = this.getAttribute("columns")?.split(" ");
+    return wanted === undefined ? COLUMNS : COLUMNS.filter(([, name]) => wanted.includes(name));
+  }
+
   /** @param {PercentileRow[]} rows */
   set rows(rows) {
     const top = Math.max(...rows.map((row) => row.percentiles?.max_ms ?? row.percentiles?.p99_ms ?? 0), 0);
@@ -26,7 +32,7 @@ export class PercentileStrip extends HTMLElement {
     table.className = "percentiles";
     const head = document.createElement("tr");
     head.append(cell("th", ""), cell("th", top > 0 ? `0 – ${span(top)}` : "", "percentile-scale"));
-    for (const [, name] of COLUMNS) head.append(cell("th", name, "number"));
+    for (const [, name] of this.#columns) head.append(cell("th", name, "number"));
     table.append(head, ...rows.map((row) => this.#row(row, top)));
     this.replaceChildren(table);
   }
@@ -43,7 +49,7 @@ export class PercentileStrip extends HTMLElement {
     const picture = cell("td", "", "percentile-picture");
     picture.append(strip(row, top));
     line.append(label, picture);
-    for (const [key] of COLUMNS) line.append(cell("td", span(row.percentiles?.[key]), "number"));
+    for (const [key] of this.#columns) line.append(cell("td", span(row.percentiles?.[key]), "number"));
     return line;
   }
 }

@@ -1,0 +1,35 @@
+// Finding the page's parts, and loading those that are not needed at once.
+
+const SIGNS = /** @type {const} */ (["keydown", "pointerdown", "pointermove", "touchstart", "wheel", "focusin"]);
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} selector
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+export function element(selector, kind) {
+  const found = document.querySelector(selector);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${selector}`);
+  return found;
+}
+
+/**
+ * Waits until somebody is about to need one of these: it comes into sight, or there is a hand at the page.
+ * @param {readonly HTMLElement[]} elements
+ * @returns {Promise<void>}
+ */
+export function wanted(elements) {
+  return new Promise((resolve) => {
+    const watch = new IntersectionObserver((entries) => {
+      if (entries.some(({ isIntersecting }) => isIntersecting)) finish();
+    });
+    const finish = () => {
+      watch.disconnect();
+      for (const sign of SIGNS) removeEventListener(sign, finish);
+      resolve();
+    };
+    for (const each of elements) watch.observe(each);
+    for (const sign of SIGNS) addEventListener(sign, finish, { passive: true });
+  });
+}
