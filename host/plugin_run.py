@@ -185,7 +185,9 @@ class PluginRun:
             for check in checks:
                 self.checks[check.name] = CheckResult(check.required)
                 nursery.start_soon(self._watch, check)
-            self._mount(routes)
+            if not self._stop.is_set():
+                # A start that was given up lets nobody in: its migrations or tasks may not be there.
+                self._mount(routes)
             try:
                 task_status.started()
                 await self._stop.wait()

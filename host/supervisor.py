@@ -151,9 +151,14 @@ class Supervisor:
             error = await self._run_once(unit)
             if error is None:
                 continue
+            if unit.state in UP and trio.current_time() - unit.since_s >= unit.configured.restart_window_s:
+                # It was well for long enough: what happens now is another story.
+                attempts_unavailable = 0
             if _is_unavailable(error):
                 # Not the plugin's fault: a service is not there yet. Wait for it as long as it takes.
                 attempts_unavailable += 1
+                if attempts_unavailable == 1:
+                    log.warning("plugin waits for a service", plugin=unit.name, reason=first_line(error))
                 delay_s: float | None = backoff_s(min(attempts_unavailable, 6), random.random())
             else:
                 attempts_unavailable = 0
@@ -229,14 +234,11 @@ class Supervisor:
             return error
         finally:
             unit.run = None
-            self._house.routes.unmount(unit.name)
             self._notify(unit)
         return None
 
     def _log_failure(self, unit: Supervised, error: BaseException) -> None:
         if _is_unavailable(error):
-            if unit.state is not PluginState.BACKOFF:
-                log.warning("plugin waits for a service", plugin=unit.name, reason=first_line(error))
             return
         expected = isinstance(leaves(error)[0], HostError)
         log.error("plugin failed", plugin=unit.name, reason=first_line(error), exc_info=None if expected else error)

@@ -48,6 +48,21 @@ def quartet_tasks(ctx):
     return [Task("keep", keep)]
 """
 
+SLOW = """
+import trio
+from host.api import PluginInfo, Task, hookimpl
+
+@hookimpl
+def quartet_info():
+    return PluginInfo(summary="Never gets ready.")
+
+@hookimpl
+def quartet_tasks():
+    async def run(*, task_status):
+        await trio.sleep_forever()
+    return [Task("slow", run)]
+"""
+
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -58,7 +73,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "config.toml"
     path.write_text("")
     yield path
-    for name in ("greeter_module", "keeper_module"):
+    for name in ("greeter_module", "keeper_module", "slow_module"):
         sys.modules.pop(name, None)
 
 
@@ -166,3 +181,19 @@ async def test_a_unix_socket_goes_with_its_host(config: Path, tmp_path: Path) ->
         assert application.urls == [f"unix:{path}"]
         assert path.is_socket()
     assert not path.exists()
+
+
+async def test_a_stop_while_a_plugin_starts_does_not_wait_for_it(config: Path) -> None:
+    install(config.parent, "slow", SLOW)
+    write(config, "[plugins.slow]\nenabled = true\n")
+    sets = [f"data.dir={config.parent / 'data'}", "server.port=0"]
+    sets += [f"plugins.{name}.enabled=false" for name in find_candidates(safe_mode=True)[0]]
+    application = Application(load_settings(config, {}, sets), Options(handle_signals=False))
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(application.run)
+            while not hasattr(application, "supervisor"):  # noqa: ASYNC110  It is made in the middle of the start.
+                await trio.sleep(0.01)
+            await application.supervisor.wait_for(lambda: "slow" in application.supervisor.units)
+            application.stop()
+    assert application.site.is_ready() == (False, ["[-] the host is draining", "[-] plugin slow: stopped"])

@@ -3,15 +3,17 @@
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from host.api import HealthCheck, HostError, Mount, Page, ServiceUnavailable, Task
+from host.api import HealthCheck, HostError, Metric, Mount, Page, ServiceUnavailable, Task
 from host.plugin_run import House, lend_nothing
 from host.services.metrics import MetricsPage
 from host.supervisor import PluginState, SupervisedConfig, Supervisor
@@ -23,17 +25,21 @@ class RecordedRoutes:
 
     def __init__(self) -> None:
         self.mounted: dict[str, list[Mount | Page]] = {}
+        self.history: list[str] = []
 
     def mount(self, owner: str, routes: list[Mount | Page]) -> None:
         for other, taken in self.mounted.items():
             if other != owner and {route.path for route in taken} & {route.path for route in routes}:
                 raise HostError(f"the path is taken by {other}")
         self.mounted[owner] = routes
+        self.history.append("open")
 
     def unmount(self, owner: str) -> None:
         self.mounted.pop(owner, None)
+        self.history.append("closed")
 
     async def drain(self, owner: str, timeout_s: float) -> None:
+        self.history.append(f"drained within {timeout_s:g} s")
         await trio.lowlevel.checkpoint()
 
 
@@ -44,8 +50,10 @@ class Bench:
         self.routes = RecordedRoutes()
         self.journal: list[str] = []
         self.states: list[tuple[str, PluginState]] = []
+        self.nursery = nursery
+        self.metrics = MetricsPage()
         self.supervisor = Supervisor(
-            House(self.routes, MetricsPage(), data_dir, lambda scope: None, lend_nothing), nursery
+            House(self.routes, self.metrics, data_dir, lambda scope: None, lend_nothing), nursery
         )
         self.supervisor.subscribe(lambda unit: self.states.append((unit.name, unit.state)))
 
@@ -378,3 +386,133 @@ async def test_a_crash_during_the_cancellation_of_all_does_not_hide_it(tmp_path:
             await bench.supervisor.wait_settled()
             everything.cancel()
     assert everything.cancelled_caught
+
+
+def slow_plugin(name: str, **options: Any) -> Any:
+    """A plugin whose only task never says that it is ready."""
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep_forever()
+
+    return make_plugin(name, tasks=lambda ctx: [Task("slow", run, start_timeout_s=1000)], **options)
+
+
+async def test_a_start_that_is_given_up_is_over_at_once_and_lets_nobody_in(bench: Bench, clock: MockClock) -> None:
+    bench.supervisor.add(slow_plugin("a"), SupervisedConfig())
+    await bench.until("a", PluginState.STARTING)
+    await trio.testing.wait_all_tasks_blocked()
+    # The paths are claimed, and closed: they answer 503.
+    assert bench.routes.history == ["open", "closed"]
+    began = trio.current_time()
+    await bench.supervisor.stop()
+    assert trio.current_time() - began < 1
+    assert bench.routes.history.count("open") == 1
+    assert PluginState.READY not in [state for _, state in bench.states]
+    assert bench.state("a") is PluginState.STOPPED
+
+
+async def test_a_stop_closes_the_routes_then_lets_requests_finish_then_ends_the_tasks(
+    bench: Bench, clock: MockClock
+) -> None:
+    bench.add("a")
+    await bench.supervisor.wait_settled()
+    await bench.supervisor.stop()
+    assert bench.routes.history == ["open", "closed", "open", "closed", "drained within 5 s"]
+
+
+async def test_tasks_end_in_the_reverse_of_their_order(bench: Bench, clock: MockClock) -> None:
+    def task(name: str) -> Task:
+        async def run() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                bench.journal.append(name)
+
+        return Task(name, run)
+
+    bench.supervisor.add(make_plugin("a", tasks=lambda ctx: [task("first"), task("second")]), SupervisedConfig())
+    await bench.supervisor.wait_settled()
+    await bench.supervisor.stop()
+    assert bench.journal == ["second", "first"]
+
+
+async def test_metrics_go_with_the_run_and_a_crash_sets_draining(bench: Bench, clock: MockClock) -> None:
+    contexts: list[Any] = []
+
+    def quartet_metrics() -> list[Metric]:
+        return [Metric("counter", "beats", "Beats.")]
+
+    async def run(ctx: Any) -> None:
+        contexts.append(ctx)
+        await trio.sleep(1)
+        raise RuntimeError("crash")
+
+    bench.add("a", run, quartet_metrics=quartet_metrics, configured=SupervisedConfig(on_failure="stop"))
+    await bench.until("a", PluginState.READY)
+    assert b"a_beats_total" in bench.metrics.render()
+    await bench.until("a", PluginState.FAILED)
+    assert b"a_beats_total" not in bench.metrics.render()
+    assert contexts[0].draining.is_set()
+
+
+async def test_stop_reaches_dependents_of_dependents(bench: Bench, clock: MockClock) -> None:
+    bench.add("a")
+    bench.add("b", requires=("a",))
+    bench.add("c", requires=("b",))
+    await bench.supervisor.wait_settled()
+    await bench.supervisor.stop(["a"])
+    assert bench.journal[-3:] == ["c ended", "b ended", "a ended"]
+
+
+async def test_a_plugin_that_was_given_up_is_still_failed_after_the_stop(bench: Bench, clock: MockClock) -> None:
+    bench.add("a", failing(1), configured=SupervisedConfig(on_failure="stop"))
+    await bench.until("a", PluginState.FAILED)
+    await bench.supervisor.stop()
+    assert bench.state("a") is PluginState.FAILED
+
+
+async def test_a_plugin_that_is_removed_in_its_back_off_leaves_no_task_behind(bench: Bench, clock: MockClock) -> None:
+    bench.add("a", failing(99))
+    await bench.until("a", PluginState.BACKOFF)
+    await bench.supervisor.remove("a")
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(bench.nursery.child_tasks) == 0
+
+
+async def test_a_service_that_goes_away_again_after_a_long_time_is_told_again(bench: Bench, clock: MockClock) -> None:
+    starts = 0
+
+    async def run(ctx: Any) -> None:
+        nonlocal starts
+        starts += 1
+        await trio.sleep(100 if starts == 3 else 1)
+        raise ServiceUnavailable("Postgres is away")
+
+    with capture_logs() as logs:
+        bench.add("a", run)
+        await bench.supervisor.wait_for(lambda: starts == 6)
+    assert len(logs) == 2
+
+
+async def test_a_service_that_stays_away_is_told_once_and_anew_after_a_crash(bench: Bench, clock: MockClock) -> None:
+    errors = [*(ServiceUnavailable("Postgres is away") for _ in range(6)), RuntimeError("crash"), None]
+    errors.insert(-1, ServiceUnavailable("Postgres is away"))
+    began_s: list[float] = []
+
+    async def run(ctx: Any) -> None:
+        began_s.append(trio.current_time())
+        error = errors[len(began_s) - 1]
+        if error is not None:
+            raise error
+        await ctx.draining.wait()
+
+    with capture_logs() as logs:
+        bench.add("a", run)
+        await bench.supervisor.wait_for(lambda: len(began_s) == len(errors))
+    assert [line["event"] for line in logs] == [
+        "plugin waits for a service",
+        "plugin failed",
+        "plugin waits for a service",
+    ]
+    waits_s = [later - earlier for earlier, later in pairwise(began_s)]
+    assert waits_s[-1] < waits_s[5], "a service that went away anew is looked for soon"
