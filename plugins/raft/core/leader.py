@@ -207,10 +207,12 @@ class Leader(Follower):
     def _matched(self, peer: Progress, index: int) -> None:
         """`peer` is known to be equal up to `index`."""
         is_news = peer.acknowledged(index)
+        is_told = True
         if peer.state == PROBE:
             # Also without news: a peer that is up to date must leave the probe (etcd-io/raft, heartbeat_resp_recovers).
             if is_news or index == peer.match:
                 peer.replicate()
+                is_told = False
         elif (
             peer.state == SNAPSHOT
             and is_news
@@ -222,8 +224,9 @@ class Leader(Follower):
                 self._hand_over(peer)
             if index > self.commit and self._advance_commit():
                 return
-        if peer.next <= self.log.last_index:
-            self._send_append(peer, is_heartbeat=False)
+        if peer.next <= self.log.last_index or not is_told:
+            # A peer that just left the probe may not have heard how far is committed.
+            self._send_append(peer, is_heartbeat=not is_told)
 
     def _mismatched(self, peer: Progress, message: AppendResponse) -> None:
         """The probe failed: go back by whole terms, on the peer's word and on one's own log (paper §5.3, end)."""
