@@ -21,7 +21,7 @@ from plugins.raft.lab.operate import Operator
 
 WATCHED_S: Final = 6.0
 """How long a topology's leaderless time is measured."""
-STEP_TIMEOUT_S: Final = 3.0
+STEP_TIMEOUT_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,9 @@ class Player:
         """(a) S1 leads and reaches S2 only; (b) S1 dies, S5 leads and reaches nobody; (c) S1 is back and leads."""
         operator, network = self._operator, self._cluster.network
         await self._lead(1)
+        for number in (3, 4):
+            # They are not to stand before n5 does.
+            self._skew(number, 500)
         await self._split([1, 2], [3], [4], [5])
         tell("(a) n1 leads and its newest entry reaches only n2")
         self._write_at(1, "figure-8", "a")
@@ -245,14 +248,15 @@ class Player:
         for voter in (3, 4):
             # So slow that n5 can be cut off after the votes were given, and before it knows.
             network.link(voter, 5).delay_us = 20_000
-        self._campaign(5)
-        await self._until(lambda: self._voted(3, 5) or self._voted(4, 5))
+        await self._until(lambda: self._voted(3, 5) or self._voted(4, 5), campaign=5)
         network.link(5, 3).is_cut = network.link(5, 4).is_cut = True
         self._cluster.links_changed()
         await self._until(lambda: self._role(5) is Role.LEADER)
         self._write_at(5, "figure-8", "b")
         await trio.sleep(0.05)
         await operator.do(actions.OnNode(action="kill", node=5))
+        self._skew(3, 1000)
+        self._skew(4, 1000)
         await operator.do(actions.OnNode(action="restart", node=1))
         await self._split([1, 2, 3], [4], [5])
         tell("(c) n5 died; n1 is back, and its old entry goes to n3 with one of its new term")
@@ -272,6 +276,10 @@ class Player:
         """Make a node the leader. Raises HttpProblem."""
         if self._cluster.leader != number:
             await self._operator.do(actions.OnNode(action="transfer", node=number))
+
+    def _skew(self, number: int, permille: int) -> None:
+        self._cluster.seats[number].clock.skew(permille)
+        self._cluster.looked(number)
 
     def _campaign(self, number: int) -> None:
         shell = self._cluster.seats[number].shell
