@@ -121,9 +121,10 @@ class Application:
                 signals.cancel_scope.cancel("the host has stopped")
         except BaseExceptionGroup as group:
             own = [leaf for leaf in leaves(group) if isinstance(leaf, HostError)]
-            if len(own) == len(leaves(group)):
-                raise own[0] from group
-            raise
+            if len(own) < len(leaves(group)):
+                raise
+            # Two servers that do not start are two things to mend.
+            raise (own[0] if len(own) == 1 else HostError("; ".join(map(str, own)))) from group
         finally:
             _remove(self._socket_files)
         if self._abort.cancelled_caught:
@@ -183,6 +184,8 @@ class Application:
         metrics = MetricsPage()
         loopback = is_loopback(sockets)
         self.urls = urls(sockets, tls=server.certfile is not None)
+        if not loopback:
+            _warn_of_strangers(settings)
         lender = Lender(
             url_of=self._url_of,
             acquire_timeout_s=settings.postgres.acquire_timeout,
@@ -413,6 +416,13 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD_OBJECTS, 20, 50)
+
+
+def _warn_of_strangers(settings: Settings) -> None:
+    if settings.admin.token is None:
+        log.warning("others can reach this site, and nobody can administer it: set admin.token")
+    if not settings.server.allowed_hosts:
+        log.warning("others can reach this site under any name, foreign pages' too: set server.allowed_hosts")
 
 
 def _remove(files: list[Path]) -> None:

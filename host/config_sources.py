@@ -38,13 +38,14 @@ class RawConfig:
     problems: list[str] = field(default_factory=list)
 
     def source(self, keys: Sequence[str | int]) -> str:
-        """Where the value at `keys`, or else the nearest table around it, was given; empty when nowhere."""
+        """Where the value at `keys`, or else the nearest table around it or value in it, was given; else empty."""
         path = tuple(str(key) for key in keys)
+        inside = next((source for known, source in self.sources.items() if known[: len(path)] == path), "")
         while path:
             if path in self.sources:
                 return self.sources[path]
             path = path[:-1]
-        return ""
+        return inside
 
     def put(self, keys: Keys, value: Any, source: str) -> None:
         """Set one value over what was there, making the tables on the way to it."""

@@ -12,7 +12,6 @@ a free port of loopback. Fixtures: `postgres_url`, `redis_url` (real servers, se
 host process with all built-in plugins, shared by a module's tests).
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -205,6 +204,8 @@ def _write_config(data_dir: Path, plugins: Sections | None, postgres_url: str, r
         "redis": {"url": redis_url},
         "data": {"dir": str(data_dir)},
     }
+    from host.toml_text import dotted, toml_value
+
     if plugins is not None:
         from host.plugins import find_candidates
 
@@ -214,7 +215,6 @@ def _write_config(data_dir: Path, plugins: Sections | None, postgres_url: str, r
     path = Path(tempfile.mkdtemp(prefix="quartet-config-", dir=data_dir)) / "config.toml"
     lines = []
     for name, keys in sections.items():
-        # JSON's strings, numbers, booleans and lists are TOML's.
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""]
+        lines += [f"[{name}]", *(f"{dotted([key])} = {toml_value(value)}" for key, value in keys.items()), ""]
     path.write_text("\n".join(lines))
     return path

@@ -320,7 +320,9 @@ def test_enabled_without_a_word_is_for_built_in_plugins_only() -> None:
 def test_engine_is_one_that_there_is() -> None:
     for name in ENGINES:
         assert load_settings(None, {}, [f"server.engine={name}"]).server.engine == name
-    with pytest.raises(ConfigError, match=r'^server.engine \(--set\): expected "hypercorn" or "native".*, found "apache"$'):
+    with pytest.raises(
+        ConfigError, match=r'^server.engine \(--set\): expected "hypercorn" or "native".*, found "apache"$'
+    ):
         load_settings(None, {}, ["server.engine=apache"])
 
 

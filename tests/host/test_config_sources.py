@@ -110,6 +110,12 @@ def test_override_that_names_no_key_is_a_problem(env: dict[str, str], sets: list
     assert read_sources(None, env, sets).problems == [problem]
 
 
+def test_misspelt_section_from_the_environment_has_its_place() -> None:
+    raw = read_sources(None, {"QUARTET__SERVR__PORT": "1"}, [])
+    assert raw.source(("servr",)) == "environment QUARTET__SERVR__PORT"
+    assert raw.source(("server",)) == ""
+
+
 def test_other_environment_variables_are_left_alone() -> None:
     assert read_sources(None, {"QUARTET_CONFIG": "x", "QUARTETX": "1", "PATH": "/"}, []).data == {}
     assert ENV_PREFIX == "QUARTET__"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 import host.application
 from host.application import Application, Options
@@ -73,7 +74,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "config.toml"
     path.write_text("")
     yield path
-    for name in ("greeter_module", "keeper_module", "slow_module"):
+    for name in ("greeter_module", "keeper_module", "slow_module", "both_module"):
         sys.modules.pop(name, None)
 
 
@@ -197,3 +198,34 @@ async def test_a_stop_while_a_plugin_starts_does_not_wait_for_it(config: Path) -
             await application.supervisor.wait_for(lambda: "slow" in application.supervisor.units)
             application.stop()
     assert application.site.is_ready() == (False, ["[-] the host is draining", "[-] plugin slow: stopped"])
+
+
+@pytest.mark.parametrize(
+    ("host_name", "more", "warnings"),
+    [
+        ("127.0.0.1", "", []),
+        ("0.0.0.0", "", ["admin.token", "server.allowed_hosts"]),
+        ("0.0.0.0", 'allowed_hosts = ["quartet.example"]', ["admin.token"]),
+    ],
+)
+async def test_a_host_that_others_can_reach_says_what_is_not_set(
+    config: Path, host_name: str, more: str, warnings: list[str]
+) -> None:
+    write(config, f'[server]\nhost = "{host_name}"\n{more}\n')
+    with capture_logs() as logs:
+        async with running(config):
+            pass
+    assert [line["event"].rpartition("set ")[2] for line in logs if "others can reach" in line["event"]] == warnings
+
+
+async def test_servers_that_do_not_start_are_all_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(data_dir: Path, *, task_status: Any) -> None:
+        raise HostError("no server here")
+
+    monkeypatch.setattr(host.application, "run_embedded_redis", fail)
+    monkeypatch.setattr(host.application, "run_embedded_postgres", fail)
+    install(config.parent, "both", KEEPER.replace('{"redis"}', '{"redis", "postgres"}'))
+    write(config, "[plugins.both]\nenabled = true\n")
+    with pytest.RaisesGroup(pytest.RaisesExc(HostError, match="^no server here; no server here$")):
+        async with running(config):
+            raise AssertionError("it started")
