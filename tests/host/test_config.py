@@ -105,7 +105,7 @@ def problems_in(folder: Path, text: str, env: dict[str, str] | None = None, sets
         ),
         pytest.param(
             "[log]\nfile = 80",
-            ["log.file (c.toml:2): unknown key — there are format, level"],
+            ["log.file (c.toml:2): unknown key — there are access, format, level"],
             id="a key is unknown",
         ),
         pytest.param(
