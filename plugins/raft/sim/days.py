@@ -111,6 +111,34 @@ def figure_8(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     return plan, faults
 
 
+def figure_8_exactly(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
+    """The five steps of the paper's Figure 8, with the roles drawn anew each time and the moments left to luck."""
+    plan = plan._replace(batch=1, duration_ms=2400, voters=5, nodes=5, think_ms=300, clients=1, snapshot_every=0)
+    plan = plan._replace(pre_vote=False, check_quorum=False, delay_max_us=15_000, fsync_max_us=500, loss=0, late=0)
+    faults = []
+    for at in range(320 * MS, 2000 * MS, 450 * MS):
+        order = list(_all(plan))
+        for place in range(4, 0, -1):
+            other = prng.below(place + 1)
+            order[place], order[other] = order[other], order[place]
+        s1, s2, s5 = order[0], order[1], order[4]
+        faults += [Fault(at, K.CAMPAIGN, s1)]
+        # (a) S1 leads and gives an entry to S2 only. (b) It crashes; S5 is elected and keeps its entry for itself.
+        cut_off = [n for n in order if n not in (s1, s2)]
+        faults += [Fault(at + 70 * MS, K.CUT, s1, n) for n in cut_off]
+        faults += [Fault(at + 71 * MS, K.PROPOSE, s1, 1), Fault(at + 100 * MS, K.CRASH, s1)]
+        faults += [Fault(at + 100 * MS, K.HEAL), Fault(at + 101 * MS, K.CAMPAIGN, s5)]
+        faults += [Fault(at + 104 * MS, K.CUT, s5, n) for n in order if n != s5]
+        # (c) S5 crashes, S1 comes back, leads, and gives its entry to a third. (d) It crashes, and S5 comes back.
+        faults += [Fault(at + 150 * MS, K.CRASH, s5), Fault(at + 150 * MS, K.HEAL), Fault(at + 150 * MS, K.RESTART, s1)]
+        faults += [Fault(at + n * MS, K.CAMPAIGN, s1) for n in (152, 190)]
+        crash = at + 220 * MS + prng.below(70 * MS)
+        faults += [Fault(crash, K.CRASH, s1), Fault(crash, K.RESTART, s5)]
+        faults += [Fault(crash + n * MS, K.CAMPAIGN, s5) for n in (10, 50)]
+        faults += [Fault(crash + 100 * MS, K.RESTART, n) for n in order]
+    return plan, faults
+
+
 def duels(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     """Two stand at the same moment, and the voters restart in the middle (paper Figure 2, persistent state)."""
     plan = plan._replace(pre_vote=False, check_quorum=False, fsync_max_us=300, think_ms=60)
