@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from host.api import Card, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
+from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
 from plugins.raft import kv_routes
 from plugins.raft.lab import routes
 from plugins.raft.lab.archive import FILE_BYTES_MAX
+from plugins.raft.process.command import NODE
 from plugins.raft.service import RaftLab
 from plugins.raft.settings import Settings
 
@@ -91,3 +92,9 @@ def quartet_card(ctx: PluginContext, state: RaftLab) -> Card:
         proof_url=routes.FAILOVER,
         proof_body={},
     )
+
+
+@hookimpl
+def quartet_commands() -> Iterable[Command]:
+    """`quartet raft node`."""
+    yield NODE

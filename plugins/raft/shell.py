@@ -238,6 +238,19 @@ class Shell:
         self._ask(Read(self._next_request(call), lease))
         return await call.wait(timeout_s)
 
+    def read_into(self, query: bytes, sink: Sink, tag: int) -> None:
+        """As `read`, for whoever waits for many at once: `sink` gets the result. Raises ShellStopped."""
+        machine = self.machine
+
+        def served(tag: int, fate: Fate, index: int, value: bytes | Reason, leader: int) -> None:
+            sink(tag, fate, index, machine.machine.get(query) if fate is Fate.READY else value, leader)  # type: ignore[attr-defined]
+
+        if not self.started:
+            raise ShellStopped(f"node {self.id} is not running")
+        self._request_id += 1
+        self._requests[self._request_id] = (served, tag)
+        self._post(Read(self._request_id, False))
+
     async def change_members(
         self, voters: tuple[int, ...], learners: tuple[int, ...], timeout_s: float, transition: int = AUTO
     ) -> None:
