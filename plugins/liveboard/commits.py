@@ -18,7 +18,7 @@ from host.api import OutcomeUnknown, ServiceUnavailable
 from plugins.liveboard.board_log import BoardLog
 from plugins.liveboard.core import operations as o
 from plugins.liveboard.core.admission import Draft, Refused, Rules, admit
-from plugins.liveboard.core.opset import Entry, light_entry
+from plugins.liveboard.core.opset import Entry, lightened
 from plugins.liveboard.settings import Settings
 from plugins.liveboard.store import Store
 
@@ -151,7 +151,7 @@ class Committer:
                 return batch
             self.counts.commits += 1
             self.counts.saved += len(fresh)
-            self.log.append([light_entry(entry.data) for entry in draft.entries])
+            self.log.append([lightened(entry) for entry in draft.entries])
             self.on_saved(rev + 1, True)
         for answer in answers:
             answer()

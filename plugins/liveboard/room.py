@@ -150,6 +150,8 @@ class Room:
 
     async def compact(self) -> int:
         """Retire sites long gone and prune what they removed; returns how many bodies were dropped."""
+        connected = {site for session in self.sessions for site in session.sites}
+        await self._store.touch_sites(self.id, list(connected))
         retired = await self._store.retire_sites(self.id, self.settings.site_ttl)
         if not retired:
             return 0

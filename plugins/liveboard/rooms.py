@@ -111,16 +111,20 @@ class Rooms:
         if row is None:
             raise RoomsFull(name)
         room = Room(row, self.store, self.settings, self.publish, self.host, self._logger)
-        try:
-            await self._pubsub.subscribe(CHANNEL + name)
-        except DOWN as error:
-            self._logger.warning("a room is not told what other hosts save", room=name, error=str(error))
-        await room.load()
         assert self._nursery is not None, "rooms are opened while they are run"
+        # Beside it: without Redis nobody should wait for its time-out to come in.
+        self._nursery.start_soon(self._subscribe, name)
+        await room.load()
         room.idle_since = trio.current_time()
         self.open[name] = room
         self._nursery.start_soon(self._run_room, room)
         return room
+
+    async def _subscribe(self, name: str) -> None:
+        try:
+            await self._pubsub.subscribe(CHANNEL + name)
+        except DOWN as error:
+            self._logger.warning("a room is not told yet what other hosts save", room=name, error=str(error))
 
     async def _run_room(self, room: Room) -> None:
         try:

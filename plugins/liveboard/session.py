@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import trio
 
-from host.api import OutcomeUnknown, Receive, Request, Send, ServiceUnavailable
+from host.api import ClientDisconnected, OutcomeUnknown, Receive, Request, Send, ServiceUnavailable
 from plugins.liveboard import access
 from plugins.liveboard.buckets import Bucket
 from plugins.liveboard.commits import Offered
@@ -52,6 +52,14 @@ class Entrance:
         offered = request.scope.get("subprotocols") or ()
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
+        try:
+            await self._serve(request)
+        except* (OSError, ClientDisconnected):
+            # The client left while something was being sent to it.
+            pass
+
+    async def _serve(self, request: Request) -> None:
+        receive, send = request.receive, request.send
         try:
             hello = await self._hello(receive)
             if hello is None:

@@ -8,13 +8,13 @@ alone.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from plugins.liveboard.core import digests
 from plugins.liveboard.core.codec import decode_operation, decode_stamp
-from plugins.liveboard.core.operations import Operation, OpId, Order, Pruned
+from plugins.liveboard.core.operations import UNREAD, Operation, OpId, Order, Pruned
 from plugins.liveboard.core.versions import Versions
 
 EVIDENCE_MAX: Final = 64
@@ -62,6 +62,12 @@ def light_entry(data: bytes) -> Entry:
     operation = decode_stamp(data)
     body = operation.body
     return Entry(operation, data, body.hash if isinstance(body, Pruned) else digests.leaf_hash(data))
+
+
+def lightened(entry: Entry) -> Entry:
+    """The same entry without its body."""
+    operation = entry.operation
+    return replace(entry, operation=Operation(operation.site, operation.seq, operation.lamport, UNREAD))
 
 
 class OperationSet:

@@ -140,7 +140,7 @@ async def test_host_killed_again_and_again_loses_nothing_acknowledged(start_host
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         for at, client in enumerate(clients):
-            nursery.start_soon(keep_drawing, client, lambda at=at: hosts[at % 2].url, stop, 0.004)
+            nursery.start_soon(keep_drawing, client, lambda at=at: hosts[at % 2].url, stop, 0.01)
         for _ in range(2):
             await trio.sleep(random.uniform(0.3, 0.8))
             victim = random.randrange(2)
@@ -149,7 +149,7 @@ async def test_host_killed_again_and_again_loses_nothing_acknowledged(start_host
             hosts[victim] = await trio.to_thread.run_sync(start_host)
         stop.set()
     truth = stored(database)
-    assert len(truth) > 100
+    assert len(truth) > 50
     promises_kept(clients, truth)
     await in_the_end_equal(clients, hosts[0].url, truth)
 
@@ -159,23 +159,21 @@ async def test_postgres_and_redis_killed_lose_nothing_acknowledged(servers, star
     clients = [Client(f"person {number}") for number in range(3)]
     watcher = Client("watcher")
     stop = trio.Event()
-    async with watcher.connected(host.url, "room"):
-        await watcher.draw()
-        await watcher.saved()
-        await trio.to_thread.run_sync(kill_postgres, servers)
-        await watcher.draw()
-        await watcher.send(f.Ping(1))
-        await watcher.expect(f.Pong)
-        assert len(watcher.unsaved) == 1, "what is not saved is not acknowledged, and the room lives on"
-        await watcher.until(lambda: not watcher.unsaved, 30)
     async with trio.open_nursery() as nursery:
         for client in clients:
-            nursery.start_soon(keep_drawing, client, lambda: host.url, stop, 0.004)
-        for kill in (kill_postgres, kill_redis):
-            await trio.sleep(0.5)
-            await trio.to_thread.run_sync(kill, servers)
-            saved = len(clients[0].acknowledged)
-            await clients[0].until(lambda saved=saved: len(clients[0].acknowledged) > saved + 20, 30)
+            nursery.start_soon(keep_drawing, client, lambda: host.url, stop, 0.01)
+        async with watcher.connected(host.url, "room"):
+            await watcher.draw()
+            await watcher.saved()
+            await trio.to_thread.run_sync(kill_postgres, servers)
+            await watcher.draw()
+            await watcher.send(f.Ping(1))
+            await watcher.expect(f.Pong)
+            assert len(watcher.unsaved) == 1, "what is not saved is not acknowledged, and the room lives on"
+            await watcher.until(lambda: not watcher.unsaved, 30)
+        await trio.to_thread.run_sync(kill_redis, servers)
+        saved = len(clients[0].acknowledged)
+        await clients[0].until(lambda: len(clients[0].acknowledged) > saved + 20, 30)
         stop.set()
     truth = stored(database)
     promises_kept(clients, truth)

@@ -408,3 +408,30 @@ async def test_drain_sends_everybody_away_to_come_back(postgres_url, redis_url, 
         bye = await client.expect(f.Bye)
         assert bye.reason == f.ByeReason.RESTART
         assert bye.retry_ms > 0
+
+
+async def test_board_is_pruned_and_stays_the_same_for_everybody(postgres_url, redis_url, tmp_path) -> None:
+    settings = {"site_ttl": "100ms", "compact_interval": "50ms"}
+    async with open_host(postgres_url, redis_url, tmp_path, **settings) as host:
+        gone, here, later = Client(), Client(), Client()
+        async with here.connected(host.url, "room"):
+            async with gone.connected(host.url, "room"):
+                (mark,) = await gone.draw()
+                await gone.draw(o.Visibility(False, (1,)))
+                await gone.saved()
+            await here.draw(stroke(5))
+            pruned = await here.expect(f.PrunedFrame)
+            (entry,) = (entry_of(data) for data in pruned.operations)
+            assert (entry.operation.id, entry.leaf) == (mark.operation.id, mark.leaf)
+            async with later.connected(host.url, "room"):
+                assert later.board.root == here.board.root
+                kept = later.board.get(mark.operation.id)
+                assert kept is not None
+                assert isinstance(kept.operation.body, o.Pruned)
+            async with gone.connected(host.url, "room"):
+                assert (await gone.expect(f.Bye)).reason == f.ByeReason.SITE_TAKEN
+            newcomer = Client()
+            async with newcomer.connected(host.url, "room"):
+                await newcomer.send(f.Offer((newcomer.make(stroke(), lamport=1).data,)))
+                refused = await newcomer.expect(f.Refused)
+                assert (refused.reason, refused.detail) == (Refusal.FLOOR, pruned.floor)

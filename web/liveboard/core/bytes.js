@@ -23,10 +23,7 @@ export function toHex(bytes) {
   return text;
 }
 
-/**
- * @param {string} text
- * @param {number} [length] in bytes
- */
+/** @param {string} text @param {number} [length] in bytes */
 export function fromHex(text, length = text.length / 2) {
   if (typeof text !== "string" || text.length !== 2 * length || !/^([0-9a-f]{2})*$/.test(text)) {
     throw new CodecError(`${text} is not ${length} bytes in lower-case hex`);
@@ -71,10 +68,7 @@ export class Writer {
     this.#length += value.length;
   }
 
-  /**
-   * @param {string} text
-   * @param {number} length in bytes
-   */
+  /** @param {string} text @param {number} length in bytes */
   hex(text, length) {
     this.raw(fromHex(text, length));
   }
@@ -103,10 +97,7 @@ export class Writer {
     this.raw(value);
   }
 
-  /**
-   * @param {string} value
-   * @param {number} bytesMax
-   */
+  /** @param {string} value @param {number} bytesMax */
   text(value, bytesMax) {
     const bytes = encoder.encode(value);
     // The encoder puts U+FFFD for half a surrogate pair, without a word.

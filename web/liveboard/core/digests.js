@@ -39,10 +39,7 @@ export class MerkleTree {
   #levels = [];
   #clean = 0;
 
-  /**
-   * @param {number} rank
-   * @param {Uint8Array} leaf
-   */
+  /** @param {number} rank @param {Uint8Array} leaf */
   insert(rank, leaf) {
     this.leaves.splice(rank, 0, leaf);
     this.#clean = Math.min(this.#clean, rank);
@@ -102,11 +99,7 @@ export class DifferenceWalk {
   #index = 0;
   rounds = 0;
 
-  /**
-   * @param {MerkleTree} mine
-   * @param {number} theirHeight
-   * @param {Uint8Array} theirRoot
-   */
+  /** @param {MerkleTree} mine @param {number} theirHeight @param {Uint8Array} theirRoot */
   constructor(mine, theirHeight, theirRoot) {
     this.#mine = mine;
     this.#level = same(mine.root(), theirRoot) ? -1 : Math.max(mine.height, theirHeight);
@@ -129,8 +122,5 @@ export class DifferenceWalk {
   }
 }
 
-/**
- * @param {Uint8Array | undefined} one
- * @param {Uint8Array | undefined} other
- */
+/** @param {Uint8Array | undefined} one @param {Uint8Array | undefined} other */
 const same = (one, other) => one && other ? one.every((byte, at) => byte === other[at]) : one === other;

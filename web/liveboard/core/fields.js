@@ -10,50 +10,31 @@ import { CLEAR_SITES_MAX, COORDINATE_MAX, POINTS_MAX, RANGES_MAX, TARGETS_MAX, T
  * @typedef {{write: (writer: Writer, operation: any) => void, read: (reader: Reader, operation: any) => void}} Field
  */
 
-/**
- * @param {string} name
- * @param {number} low
- * @param {number} high
- * @returns {Field}
- */
+/** @param {string} name @param {number} low @param {number} high @returns {Field} */
 export const integer = (name, low, high) => ({
   write: (writer, operation) => writer.varint(operation[name], low, high, name),
   read: (reader, operation) => (operation[name] = reader.varint(low, high, name)),
 });
 
-/**
- * @param {string} name
- * @param {number} most either way
- * @returns {Field}
- */
+/** @param {string} name @param {number} most either way @returns {Field} */
 export const place = (name, most) => ({
   write: (writer, operation) => writer.signed(operation[name], -most, most, name),
   read: (reader, operation) => (operation[name] = reader.signed(-most, most, name)),
 });
 
-/**
- * @param {string} name
- * @param {string[]} words by their number
- * @returns {Field}
- */
+/** @param {string} name @param {string[]} words by their number @returns {Field} */
 export const oneOf = (name, words) => ({
   write: (writer, operation) => writer.varint(words.indexOf(operation[name]), 1, words.length - 1, name),
   read: (reader, operation) => (operation[name] = words[reader.varint(1, words.length - 1, name)]),
 });
 
-/**
- * @param {string} name
- * @returns {Field}
- */
+/** @param {string} name @returns {Field} */
 export const flag = (name) => ({
   write: (writer, operation) => writer.byte(operation[name] ? 1 : 0),
   read: (reader, operation) => (operation[name] = reader.varint(0, 1, name) === 1),
 });
 
-/**
- * @param {string} name
- * @returns {Field}
- */
+/** @param {string} name @returns {Field} */
 export const hash = (name) => ({
   write: (writer, operation) => writer.hex(operation[name], HASH_BYTES),
   read: (reader, operation) => (operation[name] = reader.hex(HASH_BYTES)),
@@ -212,11 +193,7 @@ export function writeVersions(writer, versions, sitesMax) {
   }
 }
 
-/**
- * @param {Reader} reader
- * @param {number} sitesMax
- * @returns {[site: string, seq: number][]}
- */
+/** @param {Reader} reader @param {number} sitesMax @returns {[site: string, seq: number][]} */
 export function readVersions(reader, sitesMax) {
   let site = "";
   return Array.from({ length: reader.varint(0, sitesMax, "the number of sites") }, () => {
@@ -225,11 +202,7 @@ export function readVersions(reader, sitesMax) {
   });
 }
 
-/**
- * @param {Writer} writer
- * @param {number[]} seqs
- * @param {number} [seqMax]
- */
+/** @param {Writer} writer @param {number[]} seqs @param {number} [seqMax] */
 function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
   writer.varint(seqs.length, 1, TARGETS_MAX, "the number of targets");
   let before = 0;
@@ -239,11 +212,7 @@ function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
   }
 }
 
-/**
- * @param {Reader} reader
- * @param {number} countMax
- * @param {number} [seqMax]
- */
+/** @param {Reader} reader @param {number} countMax @param {number} [seqMax] */
 function readSeqs(reader, countMax, seqMax = INTEGER_MAX) {
   let seq = 0;
   return Array.from({ length: reader.varint(1, countMax, "the number of targets") }, () => {
@@ -251,10 +220,7 @@ function readSeqs(reader, countMax, seqMax = INTEGER_MAX) {
   });
 }
 
-/**
- * @param {string} before
- * @param {string} site
- */
+/** @param {string} before @param {string} site */
 function ascending(before, site) {
   if (site <= before) throw new CodecError(`site ${site} does not come after ${before}`);
   return site;

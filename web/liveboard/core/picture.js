@@ -84,10 +84,7 @@ export class Picture {
     return toHex(sha256(writer.bytes()));
   }
 
-  /**
-   * @param {Operation & {kind: "visibility"}} operation
-   * @param {number} seq
-   */
+  /** @param {Operation & {kind: "visibility"}} operation @param {number} seq */
   #show(operation, seq) {
     const key = keyOf({ site: operation.site, seq });
     const latest = this.#visibility.get(key);
@@ -119,11 +116,7 @@ export class Picture {
     return redrawn;
   }
 
-  /**
-   * @param {string} key
-   * @param {MarkOperation} mark
-   * @returns {Shown | null}
-   */
+  /** @param {string} key @param {MarkOperation} mark @returns {Shown | null} */
   #look(key, mark) {
     if (this.isHidden(key)) return null;
     if (this.#clears.some(({ operation, seen }) => isSeen(mark, seen) && !this.isHidden(keyOf(operation)))) return null;
@@ -152,10 +145,7 @@ export class Picture {
   }
 }
 
-/**
- * @param {Operation} mark
- * @param {Map<string, number>} seen
- */
+/** @param {Operation} mark @param {Map<string, number>} seen */
 const isSeen = (mark, seen) => mark.seq <= (seen.get(mark.site) ?? 0);
 
 /**

@@ -46,11 +46,7 @@ export function sha256(...parts) {
   return hash;
 }
 
-/**
- * @param {any} state
- * @param {DataView} view
- * @param {number} block
- */
+/** @param {any} state @param {DataView} view @param {number} block */
 function compress(state, view, block) {
   for (let i = 0; i < 16; i += 1) W[i] = view.getInt32(block + 4 * i);
   for (let i = 16; i < 64; i += 1) {

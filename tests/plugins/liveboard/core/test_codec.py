@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.liveboard.core import operations as o
@@ -19,6 +19,7 @@ STROKE = o.Stroke("pen", o.Style(1, 2, 3), (1, 2, 3, 4), (0, 255))
 GOOD = o.Operation(site_of(1), 5, 7, STROKE)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_operation_survives_its_encoding_and_its_document(seed: int) -> None:
     for entry in random_board(seed, 20):
@@ -27,6 +28,7 @@ def test_operation_survives_its_encoding_and_its_document(seed: int) -> None:
         assert operation_of(document_of(entry.operation)) == entry.operation
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.data())
 def test_changed_bytes_are_refused_or_another_operation(seed: int, data: st.DataObject) -> None:
     entry = random_board(seed, 5)[-1]
@@ -40,6 +42,7 @@ def test_changed_bytes_are_refused_or_another_operation(seed: int, data: st.Data
     assert encode_operation(operation) == bytes(changed)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_or_read_whole(data: bytes) -> None:
     for kind in (*range(1, 10), 127):
@@ -51,6 +54,7 @@ def test_arbitrary_bytes_are_refused_or_read_whole(data: bytes) -> None:
         assert encode_operation(operation) == text
 
 
+@settings(deadline=None)
 @given(st.integers(0, o.INTEGER_MAX), st.integers(-(2**52), 2**52 - 1))
 def test_number_is_written_in_its_shortest_form(number: int, signed: int) -> None:
     writer = Writer()
@@ -99,7 +103,7 @@ def test_number_is_written_in_its_shortest_form(number: int, signed: int) -> Non
         {"body": o.Erase((o.OpId(site_of(1), 2),), (((-1, 1),),))},
         {"body": o.Clear(((site_of(1), 0),))},
     ],
-    ids=str,
+    ids=lambda change: "-".join(f"{key} {value!r}"[:60] for key, value in change.items()),
 )
 def test_value_that_no_operation_has_is_refused_before_it_is_written(change: dict[str, Any]) -> None:
     encode_operation(GOOD)

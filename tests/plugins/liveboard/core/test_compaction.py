@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.liveboard.core import operations as o
@@ -24,6 +24,7 @@ def picture_of(board: OperationSet) -> Picture:
     return picture
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.sets(st.integers(0, 3)))
 def test_compacted_board_shows_the_same_whatever_comes_later(seed: int, gone: set[int]) -> None:
     entries = random_board(seed, 60)

@@ -32,6 +32,7 @@ def folded(entries: list[Entry]) -> Picture:
     return picture
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 2**32), st.integers(1, 60))
 def test_any_permutation_with_copies_gives_the_board_of_the_oracle(board: int, order: int, count: int) -> None:
     entries = random_board(board, count)
@@ -46,6 +47,7 @@ def test_any_permutation_with_copies_gives_the_board_of_the_oracle(board: int, o
     assert replica.gaps == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_picture_tells_which_marks_changed(seed: int) -> None:
     random = Random(seed)
@@ -61,6 +63,7 @@ def test_picture_tells_which_marks_changed(seed: int) -> None:
         before = after
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_merge_is_associative_commutative_and_idempotent(board: int, seed: int) -> None:
     entries = random_board(board, 40)
@@ -70,6 +73,7 @@ def test_merge_is_associative_commutative_and_idempotent(board: int, seed: int) 
     assert len(roots) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 40))
 def test_versions_say_what_is_missing(seed: int, known: int) -> None:
     entries = random_board(seed, 40)

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.liveboard.core.digests import DifferenceWalk, MerkleTree, add_hash, digest_bytes, digest_of, leaf_hash
@@ -12,6 +12,7 @@ from tests.plugins.liveboard.core.oracle import root_of
 LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(300)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 120), st.integers(0, 4))
 def test_root_is_that_of_the_rfc_after_every_insertion(seed: int, count: int, rarely: int) -> None:
     random = Random(seed)
@@ -32,6 +33,7 @@ def walk(mine: MerkleTree, theirs: MerkleTree) -> DifferenceWalk:
     return walk
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 299))
 def test_walk_finds_the_first_difference(count: int, other_count: int, change: int) -> None:
     mine, theirs = LEAVES[:count], LEAVES[:other_count]
