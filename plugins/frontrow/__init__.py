@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
-from plugins.frontrow import commands, house_routes, order_routes, run_routes, sale_routes
+from plugins.frontrow import (
+    audit_routes,
+    commands,
+    house_routes,
+    order_routes,
+    run_routes,
+    sale_routes,
+    subscription_routes,
+)
 from plugins.frontrow.box_office import Tally
 from plugins.frontrow.checkout import CheckoutTally
 from plugins.frontrow.holds import HoldTally
@@ -41,6 +49,12 @@ def quartet_metrics() -> Iterable[Metric]:
         for part in (*fields(Tally), *fields(HoldTally), *fields(CheckoutTally))
     )
     yield Metric("counter", "sales_untold_total", "Sales that layer 1 was not told of, because too many were waiting")
+    yield Metric("counter", "audits_total", "Counts of the house's invariants")
+    yield Metric("counter", "audits_broken_total", "Counts that found one broken: 0, or a promise is broken")
+    yield Metric("counter", "events_relayed_total", "Events of the outbox that this host sent on")
+    yield Metric("gauge", "outbox_backlog", "Events that wait in the outbox")
+    yield Metric("counter", "webhooks_delivered_total", "Webhooks that a subscriber took")
+    yield Metric("counter", "webhooks_failed_total", "Webhooks that a subscriber did not take, each try counted")
     yield Metric("gauge", "claims_waiting", "Claims waiting in line for layer 2")
     yield Metric("gauge", "layer_one_open", "1 while layer 1 is left alone because it gave no answers")
     yield Metric("counter", "runs_total", "Stampedes with a result", labels=("verdict",))
@@ -68,6 +82,8 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         *sale_routes.OPERATIONS,
         *house_routes.OPERATIONS,
         *order_routes.OPERATIONS,
+        *audit_routes.OPERATIONS,
+        *subscription_routes.OPERATIONS,
         *run_routes.OPERATIONS[1:],
     )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)

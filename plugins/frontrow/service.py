@@ -12,6 +12,8 @@ from typing import Any, Final
 import trio
 
 from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable
+from plugins.frontrow.audit import Auditor
+from plugins.frontrow.audit_routes import AuditRoutes
 from plugins.frontrow.box_office import BoxOffice
 from plugins.frontrow.checkout import Checkout
 from plugins.frontrow.claims import ClaimDesk
@@ -25,6 +27,7 @@ from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.order_routes import OrderRoutes
 from plugins.frontrow.order_store import OrderStore
 from plugins.frontrow.payments import HttpPaymentProvider
+from plugins.frontrow.relay import RedisStream, Relay
 from plugins.frontrow.run_routes import RunRoutes
 from plugins.frontrow.run_store import RunStore
 from plugins.frontrow.runs import RunService, document_of
@@ -35,6 +38,8 @@ from plugins.frontrow.settings import Settings
 from plugins.frontrow.simulated.ledger import PostgresLedger
 from plugins.frontrow.simulated.provider import SimulatedProvider
 from plugins.frontrow.simulated.server import serve_loopback
+from plugins.frontrow.subscribers import Subscribers
+from plugins.frontrow.subscription_routes import SubscriptionRoutes
 from plugins.frontrow.venues import Venues
 
 SALES_WAITING_MAX: Final = 10_000
@@ -65,6 +70,11 @@ class FrontRow:
         """Where the public books: the same two layers, with a claim that also knows orders, areas and limits."""
         self.checkout: Checkout | None = None
         self.provider: SimulatedProvider | None = None
+        self.auditor = Auditor(ctx.postgres, ctx.log, self.settings.audit_interval)
+        AuditRoutes(self.auditor).add_to(self.router)
+        self.relay: Relay | None = None
+        self.subscribers = Subscribers(ctx.postgres, ctx.http, ctx.log)
+        SubscriptionRoutes(ctx, self.subscribers).add_to(self.router)
         self._latest: dict[str, Any] | None = None
         self._sales, self._sales_to_tell = trio.open_memory_channel[tuple[int, tuple[int, ...]] | tuple[Hold, str]](
             SALES_WAITING_MAX
@@ -90,6 +100,10 @@ class FrontRow:
             await self._open_checkout(nursery, holding, keys, installation)
             await nursery.start(self.runs.run, self.office)
             nursery.start_soon(self._tell_of_sales, holds, holding)
+            nursery.start_soon(self.auditor.run)
+            self.relay = Relay(self.ctx.postgres, [RedisStream(self.ctx.redis, stream_key(installation))], self.ctx.log)
+            nursery.start_soon(self.relay.run)
+            nursery.start_soon(self.subscribers.run)
             if settings.samples:
                 nursery.start_soon(self._put_samples_on_sale)
             nursery.start_soon(self._keep_metrics, self.office)
@@ -180,6 +194,15 @@ class FrontRow:
             for name, now in _tallies(office, self.checkout).items():
                 self.ctx.metrics[f"{name}_total"].inc(now - exported[name])
                 exported[name] = now
+            audits = {"audits": self.auditor.audits_total, "audits_broken": self.auditor.broken_total}
+            if self.relay is not None:
+                audits["events_relayed"] = self.relay.sent_total
+                self.ctx.metrics["outbox_backlog"].set(self.relay.backlog)
+            audits["webhooks_delivered"] = self.subscribers.delivered_total
+            audits["webhooks_failed"] = self.subscribers.failed_total
+            for name, now in audits.items():
+                self.ctx.metrics[f"{name}_total"].inc(now - exported[name])
+                exported[name] = now
             self.ctx.metrics["claims_waiting"].set(office.line.waiting)
             self.ctx.metrics["layer_one_open"].set(office.holds.breaker.state != "closed")
             await trio.sleep(METRICS_INTERVAL_S)
@@ -196,6 +219,11 @@ class FrontRow:
 def _tallies(office: BoxOffice, checkout: Checkout | None) -> dict[str, int]:
     tallies = asdict(office.tally) | asdict(office.holds.tally)
     return tallies if checkout is None else tallies | asdict(checkout.tally)
+
+
+def stream_key(installation: Installation) -> str:
+    """The Redis stream that the outbox is relayed to."""
+    return f"frontrow:{installation.namespace}:events"
 
 
 def payment_secret(settings: Settings, installation: Installation) -> bytes:

@@ -38,6 +38,8 @@ class Settings(BaseModel):
     )
     payment_timeout: Duration = Field(5.0, gt=0, description="How long the payment provider may take to answer.")
 
+    audit_interval: Duration = Field(60.0, gt=0, description="How often the invariants of the whole house are counted.")
+
     idempotency_ttl: Duration = Field(86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     breaker_failures: int = Field(3, ge=1, description="Failed calls in a row after which layer 1 is left alone.")
