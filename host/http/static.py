@@ -154,6 +154,10 @@ class StaticFolder:
 
     async def _stream(self, request: Request, file: _File) -> None:
         headers = [*file.headers, (b"content-length", b"%d" % file.size)]
+        if "http.response.pathsend" in (request.scope.get("extensions") or {}):
+            await request.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await request.send({"type": "http.response.pathsend", "path": file.real_path})
+            return
         async with await trio.open_file(file.real_path, "rb") as opened:
             await request.send({"type": "http.response.start", "status": 200, "headers": headers})
             left = file.size if request.method == "GET" else 0
