@@ -96,5 +96,8 @@ def quartet_card(ctx: PluginContext, state: RaftLab) -> Card:
 
 @hookimpl
 def quartet_commands() -> Iterable[Command]:
-    """`quartet raft node`."""
+    """`quartet raft node`, and the simulation: `sim`, `soak`, `shrink`, `rules`."""
+    from plugins.raft import commands  # only the command line needs the simulation
+
     yield NODE
+    yield from commands.COMMANDS
