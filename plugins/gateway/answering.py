@@ -41,9 +41,11 @@ def headers_of(meta: Meta, cache: str) -> list[Header]:
     return made
 
 
-async def send_whole(send: Send, body: bytes, headers: Sequence[Header], status: int = 200) -> None:
-    """A complete JSON answer."""
-    sized = [JSON, (b"content-length", b"%d" % len(body)), *headers]
+async def send_whole(
+    send: Send, body: bytes, headers: Sequence[Header], status: int = 200, kind: Header = JSON
+) -> None:
+    """A complete answer, of JSON unless another content type is given."""
+    sized = [kind, (b"content-length", b"%d" % len(body)), *headers]
     await send({"type": "http.response.start", "status": status, "headers": sized})
     await send({"type": "http.response.body", "body": body})
 
@@ -96,7 +98,8 @@ class ClientSink:
         """See `Sink`."""
         assert self.meta is not None
         self.has_begun = True
-        await send_whole(self._send, whole.body, headers_of(self.meta, self._cache))
+        kind = (b"content-type", whole.content_type)
+        await send_whole(self._send, whole.body, headers_of(self.meta, self._cache), kind=kind)
 
     async def frames(self, frames: list[bytes]) -> None:
         """See `Sink`."""

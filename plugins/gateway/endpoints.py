@@ -27,6 +27,7 @@ from plugins.gateway.answering import (
 )
 from plugins.gateway.calls import AnswerBroken, Call, Meta
 from plugins.gateway.core.cache_key import cache_key, digest_of_body
+from plugins.gateway.core.dialects.relayed import PATHS, form_of
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.usage import Usage, estimate_tokens
 from plugins.gateway.entries import Entry
@@ -37,6 +38,7 @@ from plugins.gateway.settings import Settings
 from plugins.gateway.store import Store
 from plugins.gateway.targets import Route, Targets
 from plugins.gateway.telemetry import Record, Telemetry, record_of
+from plugins.gateway.upstream import RELAYED
 
 SURFACES: Final[Mapping[str, str]] = {
     "/v1/chat/completions": "chat",
@@ -45,6 +47,7 @@ SURFACES: Final[Mapping[str, str]] = {
     "/v1/responses": "responses",
     "/v1/messages": "messages",
     "/v1/moderations": "moderations",
+    **{f"/v1{path}": path[1:] for path in PATHS},
 }
 MODELS: Final = "/v1/models"
 REQUIRED: Final[Mapping[str, str]] = {
@@ -54,6 +57,7 @@ REQUIRED: Final[Mapping[str, str]] = {
     "messages": "messages",
     "moderations": "input",
 }
+STREAMED: Final = frozenset({"chat", "completions", "responses", "messages"})
 MEMO_MAX: Final = 20_000
 """Requests whose meaning is remembered by the digest of their bytes: some hundred bytes each."""
 SHADOWS_MAX: Final = 64
@@ -160,7 +164,9 @@ class Api:
 
     async def _serve(self, exchange: "_Exchange") -> None:
         headers = exchange.headers
-        if not headers.get(b"content-type", b"").startswith(b"application/json"):
+        content_type = headers.get(b"content-type", b"")
+        is_form = exchange.surface in RELAYED and content_type.startswith(b"multipart/form-data")
+        if not is_form and not content_type.startswith(b"application/json"):
             raise ApiError(415, "unsupported_media_type", "send the request as application/json")
         key = self._admission.identify(headers, now_ms())
         exchange.key = key.tenant
@@ -175,7 +181,7 @@ class Api:
             if hit is not None and hit[0].can_be(stream=asked.stream):
                 await self._send_hit(exchange, asked, *hit)
                 return
-        body = _parse(raw, exchange.surface)
+        body = form_of(raw, content_type) if is_form else _parse(raw)
         route = self._resolve(exchange, key, body)
         asked = self._understand(exchange.surface, key, body, route, headers)
         self._remember(digest, asked)
@@ -222,14 +228,14 @@ class Api:
     def _understand(
         self, surface: str, key: Key, body: dict[str, Any], route: Route, headers: Mapping[bytes, bytes]
     ) -> Asked:
-        stream = body.get("stream") is True and surface not in ("embeddings", "moderations")
+        stream = body.get("stream") is True and surface in STREAMED
         options = body.get("stream_options")
         include_usage = stream and isinstance(options, dict) and options.get("include_usage") is True
         cache = self._settings.cache
         temperature = body.get("temperature")
         is_cool = not isinstance(temperature, int | float) or temperature <= cache.temperature_max
         is_stored = surface == "responses" and (body.get("background") or body.get("previous_response_id"))
-        is_cacheable = cache.enabled and route.cache and is_cool and not is_stored
+        is_cacheable = cache.enabled and route.cache and is_cool and not is_stored and surface not in RELAYED
         meant = {name.decode(): headers[name].decode("latin-1") for name in _FORWARDED if name in headers}
         digest = (
             cache_key(tenant=key.tenant, surface=surface, route=route.name, body=body, headers=meant)
@@ -520,7 +526,7 @@ def _is_leaving(error: BaseException) -> bool:
     return isinstance(error, trio.Cancelled | ClientDisconnected)
 
 
-def _parse(raw: bytes, surface: str) -> dict[str, Any]:
+def _parse(raw: bytes) -> dict[str, Any]:
     try:
         body = from_json(raw, allow_inf_nan=False)
     except ValueError as error:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from host.api import Operation
+from plugins.gateway.core.dialects.relayed import PATHS
 
 _ERRORS: Final[Mapping[int, str]] = {
     400: "Not a request, in the shape of OpenAI's errors",
@@ -27,6 +28,7 @@ V1: Final = (
     _post("/v1/responses", "Responses"),
     _post("/v1/messages", "Anthropic's Messages"),
     _post("/v1/moderations", "Moderations"),
+    *(_post(f"/v1{path}", f"{path[1:].replace('/', ', ').capitalize()}: relayed") for path in PATHS),
     Operation("GET", "/v1/models", "The models that can be asked for", responses={200: "A list"}),
     Operation("GET", "/v1/models/{model}", "One model", responses={200: "The model", 404: "No such model"}),
 )

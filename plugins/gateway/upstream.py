@@ -7,7 +7,7 @@ other answer it is the last byte. What goes wrong before is an `AttemptFailed`, 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import httpx
@@ -16,6 +16,7 @@ import trio
 from host.api import clock_of
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
 from plugins.gateway.core.dialects.openai import error_of
+from plugins.gateway.core.dialects.relayed import PATHS
 from plugins.gateway.core.dialects.table import codec_of
 from plugins.gateway.core.errors import (
     Failure,
@@ -49,6 +50,8 @@ FRAMES_BEFORE_TOKEN_MAX: Final = 1000
 _PASSED_ON: Final = (b"openai-processing-ms", b"openai-version", b"openai-organization")
 _PASSED_ON_PREFIX: Final = b"x-ratelimit-"
 CLOSE_S: Final = 1.0
+RELAYED: Final = frozenset(path[1:] for path in PATHS)
+"""Endpoints whose answers are of any type."""
 
 
 class AttemptFailed(Exception):
@@ -185,8 +188,10 @@ class Upstreams:
         is_stream = call.stream and codec.streams
         outgoing = make_request(codec, call.body, call.raw, target.model, stream=is_stream)
         request = target.request(outgoing, self._extensions)
-        for name, value in (*outgoing.headers, *call.forwarded):
+        for name, value in call.forwarded:
             request.headers.setdefault(name.decode(), value.decode("latin-1"))
+        for name, value in outgoing.headers:
+            request.headers[name.decode()] = value.decode("latin-1")
         seed = Seed(f"chatcmpl-{call.request_id}", int(time.time()), target.model)
         reader = codec.reader(seed) if is_stream else None
         seconds = self._clocks.first_token if is_stream else self._clocks.total
@@ -202,6 +207,9 @@ class Upstreams:
                     await opened.open_stream(ANSWER_BYTES_MAX)
                 else:
                     opened.whole = read_whole(codec, await _read_body(response, ANSWER_BYTES_MAX), seed)
+                    if call.surface in RELAYED:
+                        kind = response.headers.get("content-type", "application/octet-stream")
+                        opened.whole = replace(opened.whole, content_type=kind.encode("latin-1", "replace"))
                 return opened
             except BaseException as error:
                 if opened is not None:
@@ -260,7 +268,8 @@ def usage_of(opened: Opened, call: Call) -> Usage:
     """What the upstream reported, or else an estimate from what went through, also of a stream that was broken off."""
     if opened.whole is not None:
         reported = opened.whole.usage
-        output_bytes = len(opened.whole.body) if reported is None and call.surface != "embeddings" else 0
+        is_text = call.surface != "embeddings" and call.surface not in RELAYED
+        output_bytes = len(opened.whole.body) if is_text else 0
     else:
         assert opened.reader is not None
         reported = opened.reader.usage if opened.reader.is_done else None

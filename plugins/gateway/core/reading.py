@@ -53,6 +53,7 @@ class Whole:
     body: bytes
     usage: Usage | None
     is_final: bool = True
+    content_type: bytes = b"application/json"
 
 
 class Reader(Protocol):

@@ -178,7 +178,7 @@ class SimulatedProvider:
         fault = self.present_fault()
         if fault.share < 1 and random.random() >= fault.share:
             fault = HEALTHY
-        body = from_json(request.body) if request.body else {}
+        body = from_json(request.body) if request.body.startswith(b"{") else {"form": request.body}
         if fault.kind == "hang":
             await trio.sleep(fault.duration)
             raise _Cut
@@ -188,6 +188,9 @@ class SimulatedProvider:
         answer_id = f"chatcmpl-sim{self.name.replace('-', '')}{self._answers:06d}"
         if request.path.endswith("/models"):
             await answer.whole(to_json({"object": "list", "data": [{"id": "echo", "object": "model"}]}))
+            return
+        if request.path.endswith("/audio/speech"):
+            await answer.whole(wire.speech(), kind=b"audio/wav")
             return
         whole, events = self._made(request.path, body, answer_id)
         if events is None:
@@ -280,6 +283,8 @@ def _openai(path: str, body: dict[str, Any], answer_id: str, created: int) -> tu
     include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     if path.endswith("/embeddings"):
         return wire.embeddings_whole(body, model=str(body.get("model"))), None
+    if "/images/" in path or "/audio/" in path:
+        return wire.media_whole(path, body, created), None
     if path.endswith("/moderations"):
         return wire.moderations_whole(body, answer_id), None
     surface = "responses" if path.endswith("/responses") else "chat" if path.endswith("/chat/completions") else ""
@@ -334,11 +339,17 @@ class _Answer:
         self.sent_bytes = 0
         self._stream = trio.SocketStream(connection)
 
-    async def whole(self, body: bytes, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    async def whole(
+        self,
+        body: bytes,
+        status: int = 200,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        kind: bytes = b"application/json",
+    ) -> None:
         extra = b"".join(b"%s: %s\r\n" % pair for pair in headers or ())
         await self._send(
-            b"HTTP/1.1 %d Simulated\r\ncontent-type: application/json\r\nx-simulated: true\r\n%s"
-            b"content-length: %d\r\n\r\n%s" % (status, extra, len(body), body)
+            b"HTTP/1.1 %d Simulated\r\ncontent-type: %s\r\nx-simulated: true\r\n%s"
+            b"content-length: %d\r\n\r\n%s" % (status, kind, extra, len(body), body)
         )
         self.is_complete = True
 

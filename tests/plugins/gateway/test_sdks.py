@@ -1,5 +1,6 @@
 """The official SDKs, unmodified, through a real socket: they are the judges of the wire format."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,19 @@ def test_completions_and_moderations(client: openai.OpenAI) -> None:
     chunks = list(client.completions.create(model="simulated/echo", prompt="old stream", stream=True))
     assert "".join(chunk.choices[0].text for chunk in chunks) == "old stream"
     assert client.moderations.create(model="simulated/mod", input="fine").results[0].flagged is False
+
+
+def test_images_and_audio_are_relayed_with_the_model_renamed(client: openai.OpenAI) -> None:
+    image = client.images.generate(model="simulated/paint", prompt="a pixel")
+    assert image.data is not None
+    assert base64.b64decode(image.data[0].b64_json or "").startswith(b"\x89PNG")
+    heard = client.audio.transcriptions.create(model="simulated/ears", file=("a.wav", b"\0\r\n" * 1000))
+    assert heard.text.endswith("bytes for ears")
+    spoken = client.audio.speech.create(model="simulated/mouth", voice="alloy", input="hello")
+    assert spoken.content.startswith(b"RIFF")
+    assert spoken.response.headers["content-type"] == "audio/wav"
+    with pytest.raises(openai.BadRequestError, match="cannot be asked"):
+        client.images.generate(model="simulated-b/paint", prompt="not Anthropic's")
 
 
 def test_responses_whole_and_streamed(client: openai.OpenAI) -> None:

@@ -13,6 +13,7 @@ from plugins.gateway.core.dialects.openai import (
     ModerationsCodec,
     ResponsesCodec,
 )
+from plugins.gateway.core.dialects.relayed import PATHS, RelayCodec
 from plugins.gateway.core.reading import Codec
 
 Dialect = Literal["openai", "azure", "anthropic", "gemini"]
@@ -25,6 +26,7 @@ _OPENAI: Final[Mapping[str, Codec]] = {
     "responses": ResponsesCodec(),
     "messages": MessagesOverChatCodec(ChatCodec()),
     "moderations": ModerationsCodec(),
+    **{path[1:]: RelayCodec(path) for path in PATHS},
 }
 CODECS: Final[Mapping[str, Mapping[str, Codec]]] = {
     "openai": _OPENAI,
