@@ -4,7 +4,8 @@ import { test } from "node:test";
 
 import { fromHex, toHex } from "../../web/liveboard/core/bytes.js";
 import { decodeOperation, encodeOperation } from "../../web/liveboard/core/codec.js";
-import { DifferenceWalk, MerkleTree } from "../../web/liveboard/core/digests.js";
+import { DifferenceWalk } from "../../web/liveboard/client/difference.js";
+import { MerkleTree } from "../../web/liveboard/core/digests.js";
 import { keyOf } from "../../web/liveboard/core/operations.js";
 import { entryOf, OperationSet } from "../../web/liveboard/core/opset.js";
 import { Picture } from "../../web/liveboard/core/picture.js";

@@ -1,5 +1,6 @@
 """The two cores against one another: random boards, shuffled, doubled and damaged, come out equal in both languages."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from plugins.liveboard.simulation.authors import random_board
 
 NODE = shutil.which("node")
 BOARDS = 250
+CORE_GZIPPED_BYTES_MAX = 10_000
 CORE = Path(__file__).parents[3] / "web" / "liveboard" / "core"
 
 
@@ -59,3 +61,8 @@ def test_javascript_comes_to_the_same_boards_as_python() -> None:
         check=True,
     )
     assert [json.loads(line) for line in run.stdout.splitlines()] == [in_python(board) for board in boards]
+
+
+def test_javascript_core_is_small_comments_and_all() -> None:
+    text = b"".join(path.read_bytes() for path in sorted(CORE.glob("*.js")))
+    assert len(gzip.compress(text, 9)) < CORE_GZIPPED_BYTES_MAX

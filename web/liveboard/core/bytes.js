@@ -31,13 +31,7 @@ export function fromHex(text, length = text.length / 2) {
   return Uint8Array.from({ length }, (_, at) => parseInt(text.slice(2 * at, 2 * at + 2), 16));
 }
 
-/**
- * The value, when it is an integer from `low` to `high`.
- * @param {number} value
- * @param {number} low
- * @param {number} high
- * @param {string} name
- */
+/** @param {number} value @param {number} low @param {number} high @param {string} name */
 export function checkInteger(value, low, high, name) {
   if (!Number.isInteger(value) || value < low || value > high) {
     throw new CodecError(`${name} is ${value}, not an integer from ${low} to ${high}`);
@@ -50,7 +44,6 @@ export class Writer {
   #data = new Uint8Array(256);
   #length = 0;
 
-  /** What was written, as a copy. */
   bytes() {
     return this.#data.slice(0, this.#length);
   }
@@ -77,7 +70,7 @@ export class Writer {
   varint(value, low = 0, high = INTEGER_MAX, name = "a number") {
     checkInteger(value, low, high, name);
     this.#room(8);
-    // Not by shifts: those cut at 32 bits.
+    // Shifts would cut at 32 bits.
     while (value > 0x7f) {
       this.#data[this.#length++] = (value % 128) | 0x80;
       value = Math.floor(value / 128);
@@ -102,7 +95,7 @@ export class Writer {
     const bytes = encoder.encode(value);
     // The encoder puts U+FFFD for half a surrogate pair, without a word.
     if (decoder.decode(bytes) !== value) throw new CodecError("a text holds half a surrogate pair");
-    this.varint(bytes.length, 0, bytesMax, "the length of the text");
+    this.varint(bytes.length, 0, bytesMax);
     this.raw(bytes);
   }
 
@@ -149,7 +142,7 @@ export class Reader {
     for (let weight = 128; byte >= 0x80; weight *= 128) {
       byte = this.byte();
       value += (byte & 0x7f) * weight;
-      // Eight bytes hold all that a number may be, and the last of several is never empty.
+      // At most eight bytes, the last of which is not empty.
       if (byte === 0 || weight >= 2 ** 56) throw new CodecError(`${name} before byte ${this.at} is misspelt`);
     }
     return checkInteger(value, low, high, name);
@@ -161,7 +154,7 @@ export class Reader {
   }
 
   block(bytesMax = INTEGER_MAX) {
-    return this.raw(this.varint(0, bytesMax, "a length"));
+    return this.raw(this.varint(0, bytesMax));
   }
 
   /** @param {number} bytesMax */

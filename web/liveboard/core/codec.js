@@ -2,10 +2,10 @@
 
 import { CodecError, INTEGER_MAX, Reader, SITE_BYTES, Writer } from "./bytes.js";
 import * as o from "./operations.js";
-import { clearing, erasing, flag, hash, integer, oneOf, place, points, restyling, seqs, targets, text } from "./fields.js";
+import { clearing, erasing, hash, integer, oneOf, place, points, restyling, seqs, targets, text, visible } from "./fields.js";
 
-/** @typedef {import("./types.d.ts").Operation} Operation */
-/** @typedef {import("./fields.js").Field} Field */
+/** @import { Field, Operation } from "./types.d.ts" */
+
 
 const C = o.COORDINATE_MAX;
 const STYLE = [integer("color", 0, o.COLOR_MAX), integer("size", 1, o.SIZE_MAX), integer("opacity", 1, 100)];
@@ -26,7 +26,7 @@ const BODIES = {
     integer("width", 1, C),
     integer("height", 1, C),
   ],
-  5: ["visibility", flag("visible"), seqs],
+  5: ["visibility", visible, seqs],
   6: ["erase", targets, erasing],
   7: ["move", targets, place("dx", C), place("dy", C)],
   8: ["restyle", targets, restyling],

@@ -1,4 +1,4 @@
-// What boards are compared by: a sum that no order changes, and a hash tree (RFC 9162) that finds where they differ.
+// What boards are compared by: a sum that no order changes, and a hash tree (RFC 9162).
 
 import { toHex } from "./bytes.js";
 import { sha256 } from "./sha256.js";
@@ -29,8 +29,8 @@ export class Digest {
 }
 
 /**
- * The tree over a list of leaf hashes that mostly grows at its end. Nothing is hashed until somebody asks; then only
- * what lies right of the leftmost change.
+ * The tree over a list that mostly grows at its end. Nothing is hashed until somebody asks; then only what lies right of
+ * the leftmost change.
  */
 export class MerkleTree {
   /** @type {Uint8Array[]} */
@@ -55,8 +55,7 @@ export class MerkleTree {
   }
 
   /**
-   * The tree hash of the leaves from index·2^level on, 2^level of them or as many as there are; above the root, node 0
-   * is the root.
+   * The tree hash of the leaves from index·2^level on, at most 2^level of them.
    * @param {number} level
    * @param {number} index
    * @returns {Uint8Array | undefined}
@@ -88,39 +87,3 @@ export class MerkleTree {
     this.#clean = this.leaves.length;
   }
 }
-
-/**
- * Finds the first place at which two boards' orders differ, asking one pair of hashes a round: about log2 of the number
- * of operations. `probe` names the node whose children are wanted; when it is null, `place` is the rank, or null.
- */
-export class DifferenceWalk {
-  #mine;
-  #level;
-  #index = 0;
-  rounds = 0;
-
-  /** @param {MerkleTree} mine @param {number} theirHeight @param {Uint8Array} theirRoot */
-  constructor(mine, theirHeight, theirRoot) {
-    this.#mine = mine;
-    this.#level = same(mine.root(), theirRoot) ? -1 : Math.max(mine.height, theirHeight);
-  }
-
-  get probe() {
-    return this.#level > 0 ? { level: this.#level, index: this.#index } : null;
-  }
-
-  get place() {
-    return this.#level === 0 ? this.#index : null;
-  }
-
-  /** @param {Uint8Array | undefined} left the other's node (level - 1, 2 · index); the right one follows from it */
-  answer(left) {
-    this.rounds += 1;
-    this.#level -= 1;
-    this.#index *= 2;
-    if (same(this.#mine.node(this.#level, this.#index), left)) this.#index += 1;
-  }
-}
-
-/** @param {Uint8Array | undefined} one @param {Uint8Array | undefined} other */
-const same = (one, other) => one && other ? one.every((byte, at) => byte === other[at]) : one === other;

@@ -3,12 +3,8 @@
 import { checkInteger, CodecError, HASH_BYTES, INTEGER_MAX, SITE_BYTES } from "./bytes.js";
 import { CLEAR_SITES_MAX, COORDINATE_MAX, POINTS_MAX, RANGES_MAX, TARGETS_MAX, TEXT_BYTES_MAX } from "./operations.js";
 
-/** @typedef {import("./bytes.js").Reader} Reader */
-/** @typedef {import("./bytes.js").Writer} Writer */
-/**
- * `read` puts what it reads into the operation, of which all fields before it are there.
- * @typedef {{write: (writer: Writer, operation: any) => void, read: (reader: Reader, operation: any) => void}} Field
- */
+/** @import { Reader, Writer } from "./bytes.js" */
+/** @import { Field, Versions } from "./types.d.ts" */
 
 /** @param {string} name @param {number} low @param {number} high @returns {Field} */
 export const integer = (name, low, high) => ({
@@ -28,11 +24,11 @@ export const oneOf = (name, words) => ({
   read: (reader, operation) => (operation[name] = words[reader.varint(1, words.length - 1, name)]),
 });
 
-/** @param {string} name @returns {Field} */
-export const flag = (name) => ({
-  write: (writer, operation) => writer.byte(operation[name] ? 1 : 0),
-  read: (reader, operation) => (operation[name] = reader.varint(0, 1, name) === 1),
-});
+/** @type {Field} */
+export const visible = {
+  write: (writer, operation) => writer.byte(operation.visible ? 1 : 0),
+  read: (reader, operation) => (operation.visible = reader.varint(0, 1, "visible") === 1),
+};
 
 /** @param {string} name @returns {Field} */
 export const hash = (name) => ({
@@ -46,13 +42,13 @@ export const text = {
   read: (reader, operation) => (operation.text = reader.text(TEXT_BYTES_MAX)),
 };
 
-/** A stroke's: first point, its difference, then changes of the difference; pressures by difference. @type {Field} */
+/** @type {Field} */
 export const points = {
   write(writer, { points, pressures }) {
     const count = points.length / 2;
     if (pressures && pressures.length !== count) throw new CodecError("not a pressure for each point");
     writer.byte(pressures ? 1 : 0);
-    writer.varint(count, 1, POINTS_MAX, "the number of points");
+    writer.varint(count, 1, POINTS_MAX);
     let [x, y, dx, dy, pressure] = [0, 0, 0, 0, 0];
     for (let at = 0; at < count; at += 1) {
       const stepX = coordinate(points[2 * at]) - x;
@@ -69,8 +65,8 @@ export const points = {
     }
   },
   read(reader, operation) {
-    const hasPressures = reader.varint(0, 1, "the flags");
-    const count = reader.varint(1, POINTS_MAX, "the number of points");
+    const hasPressures = reader.varint(0, 1);
+    const count = reader.varint(1, POINTS_MAX);
     const points = new Int32Array(2 * count);
     const pressures = hasPressures ? new Uint8Array(count) : null;
     let [x, y, dx, dy, pressure] = [0, 0, 0, 0, 0];
@@ -102,7 +98,7 @@ export const targets = {
     /** @type {Map<string, number[]>} */
     const bySite = new Map();
     for (const { site, seq } of operation.targets) bySite.set(site, [...(bySite.get(site) ?? []), seq]);
-    writer.varint(bySite.size, 1, TARGETS_MAX, "the number of sites");
+    writer.varint(bySite.size, 1, TARGETS_MAX);
     let before = "";
     for (const [site, seqs] of bySite) {
       before = ascending(before, site);
@@ -113,7 +109,7 @@ export const targets = {
   read(reader, operation) {
     operation.targets = [];
     let site = "";
-    for (let left = reader.varint(1, TARGETS_MAX, "the number of sites"); left > 0; left -= 1) {
+    for (let left = reader.varint(1, TARGETS_MAX); left > 0; left -= 1) {
       site = ascending(site, reader.hex(SITE_BYTES));
       const seqs = readSeqs(reader, TARGETS_MAX - operation.targets.length);
       for (const seq of seqs) operation.targets.push({ site, seq });
@@ -121,15 +117,15 @@ export const targets = {
   },
 };
 
-/** The ranges of points that an erasure removes, beside each target. @type {Field} */
+/** What an erasure removes of each target. @type {Field} */
 export const erasing = {
   write(writer, operation) {
     for (const { ranges } of operation.targets) {
-      writer.varint(ranges.length, 0, RANGES_MAX, "the number of ranges");
+      writer.varint(ranges.length, 0, RANGES_MAX);
       let end = 0;
       for (const [start, length] of ranges) {
-        writer.varint(start - end, end ? 1 : 0, POINTS_MAX, "the start of a range");
-        writer.varint(length, 1, POINTS_MAX - start, "the length of a range");
+        writer.varint(start - end, end ? 1 : 0, POINTS_MAX);
+        writer.varint(length, 1, POINTS_MAX - start);
         end = start + length;
       }
     }
@@ -137,10 +133,10 @@ export const erasing = {
   read(reader, operation) {
     for (const target of operation.targets) {
       let end = 0;
-      target.ranges = Array.from({ length: reader.varint(0, RANGES_MAX, "the number of ranges") }, () => {
+      target.ranges = Array.from({ length: reader.varint(0, RANGES_MAX) }, () => {
         // Two ranges without a point between them are one.
-        const start = end + reader.varint(end ? 1 : 0, POINTS_MAX, "the start of a range");
-        const length = reader.varint(1, POINTS_MAX - start, "the length of a range");
+        const start = end + reader.varint(end ? 1 : 0, POINTS_MAX);
+        const length = reader.varint(1, POINTS_MAX - start);
         end = start + length;
         return [start, length];
       });
@@ -164,7 +160,7 @@ export const restyling = {
     });
   },
   read(reader, operation) {
-    const bits = reader.varint(1, 15, "the fields");
+    const bits = reader.varint(1, 15);
     RESTYLED.forEach((name, at) => {
       if (bits & (1 << at)) operation[name] = reader.varint(LEAST[at], MOST[at], name);
     });
@@ -180,11 +176,11 @@ export const clearing = {
 /**
  * Pairs of site and seq, the sites ascending.
  * @param {Writer} writer
- * @param {[site: string, seq: number][]} versions
+ * @param {Versions} versions
  * @param {number} sitesMax
  */
 export function writeVersions(writer, versions, sitesMax) {
-  writer.varint(versions.length, 0, sitesMax, "the number of sites");
+  writer.varint(versions.length, 0, sitesMax);
   let before = "";
   for (const [site, seq] of versions) {
     before = ascending(before, site);
@@ -193,10 +189,10 @@ export function writeVersions(writer, versions, sitesMax) {
   }
 }
 
-/** @param {Reader} reader @param {number} sitesMax @returns {[site: string, seq: number][]} */
+/** @param {Reader} reader @param {number} sitesMax @returns {Versions} */
 export function readVersions(reader, sitesMax) {
   let site = "";
-  return Array.from({ length: reader.varint(0, sitesMax, "the number of sites") }, () => {
+  return Array.from({ length: reader.varint(0, sitesMax) }, () => {
     site = ascending(site, reader.hex(SITE_BYTES));
     return [site, reader.varint(1, INTEGER_MAX, "seq")];
   });
@@ -204,10 +200,10 @@ export function readVersions(reader, sitesMax) {
 
 /** @param {Writer} writer @param {number[]} seqs @param {number} [seqMax] */
 function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
-  writer.varint(seqs.length, 1, TARGETS_MAX, "the number of targets");
+  writer.varint(seqs.length, 1, TARGETS_MAX);
   let before = 0;
   for (const seq of seqs) {
-    writer.varint(checkInteger(seq, before + 1, seqMax, "the next target") - before);
+    writer.varint(checkInteger(seq, before + 1, seqMax, "a target") - before);
     before = seq;
   }
 }
@@ -215,8 +211,8 @@ function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
 /** @param {Reader} reader @param {number} countMax @param {number} [seqMax] */
 function readSeqs(reader, countMax, seqMax = INTEGER_MAX) {
   let seq = 0;
-  return Array.from({ length: reader.varint(1, countMax, "the number of targets") }, () => {
-    return (seq += reader.varint(1, seqMax - seq, "the next target"));
+  return Array.from({ length: reader.varint(1, countMax) }, () => {
+    return (seq += reader.varint(1, seqMax - seq));
   });
 }
 

@@ -1,5 +1,7 @@
 // Operations: the immutable records that a board is a set of, and the order they stand in.
 
+/** @import { Stamp } from "./types.d.ts" */
+
 /** Coordinates are integers in eighths of a CSS pixel at zoom 1. */
 export const UNITS_PER_PIXEL = 8;
 export const COORDINATE_MAX = 2 ** 30;
@@ -20,7 +22,6 @@ export const SHAPES = ["", "line", "arrow", "rectangle", "ellipse"];
 export const TEXTS = ["", "text", "note"];
 export const IMAGES = ["", "image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** @typedef {import("./types.d.ts").Stamp} Stamp */
 
 /** @param {import("./types.d.ts").OpId} id the key of an operation in a Map */
 export const keyOf = (id) => `${id.site}:${id.seq}`;
@@ -40,19 +41,16 @@ export function compare(one, other) {
 }
 
 /**
- * Where a stamp stands, or would, in a list that is in order; looked for from the end, where most belong.
- * @template T
- * @param {T[]} list
- * @param {Stamp} stamp
- * @param {(item: T) => Stamp} stampOf
+ * Where a stamp stands, or would, in a list that is in order; at its end, most of the time.
+ * @param {any[]} list @param {Stamp} stamp @param {(item: any) => Stamp} stampOf
  */
 export function rankIn(list, stamp, stampOf) {
   let low = 0;
   let high = list.length;
-  if (high > 0 && compare(stampOf(/** @type {T} */ (list[high - 1])), stamp) < 0) return high;
+  if (high > 0 && compare(stampOf(list[high - 1]), stamp) < 0) return high;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (compare(stampOf(/** @type {T} */ (list[middle])), stamp) < 0) low = middle + 1;
+    if (compare(stampOf(list[middle]), stamp) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

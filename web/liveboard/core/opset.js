@@ -5,11 +5,10 @@ import { decodeOperation } from "./codec.js";
 import { Digest, leafHash, MerkleTree } from "./digests.js";
 import { keyOf, rankIn } from "./operations.js";
 
-/** @typedef {import("./types.d.ts").Entry} Entry */
-/** @typedef {import("./types.d.ts").Versions} Versions */
+/** @import { Entry, Versions } from "./types.d.ts" */
 
 /**
- * Throws `CodecError`. The bytes are kept: pass a copy of what will be overwritten.
+ * Throws `CodecError`. The bytes are kept, not copied.
  * @param {Uint8Array} bytes
  * @returns {Entry}
  */
@@ -18,7 +17,7 @@ export function entryOf(bytes) {
   return { operation, bytes, leaf: operation.kind === "pruned" ? fromHex(operation.hash) : leafHash(bytes) };
 }
 
-/** Grows by `add`, and by nothing else; `replacePruned` drops a body and changes no digest. */
+/** Grows by `add` and by nothing else. */
 export class OperationSet {
   /** All entries in the board's order. @type {Entry[]} */
   entries = [];
@@ -72,7 +71,7 @@ export class OperationSet {
   }
 
   /**
-   * Puts a pruned entry in the place of the whole one it is the hash of; false when that is not here.
+   * Puts a pruned entry in the place of the whole one, if that is here; no digest changes.
    * @param {Entry} entry
    */
   replacePruned(entry) {

@@ -4,16 +4,10 @@ import { Writer, toHex } from "./bytes.js";
 import { compare, isMark, keyOf, rankIn } from "./operations.js";
 import { sha256 } from "./sha256.js";
 
-/** @typedef {import("./types.d.ts").Operation} Operation */
-/** @typedef {import("./types.d.ts").Mark & import("./types.d.ts").Stamp} MarkOperation */
-/** @typedef {import("./types.d.ts").Shown} Shown */
-/** @typedef {import("./types.d.ts").Range} Range */
+/** @import { Operation, Shown, Range } from "./types.d.ts" */
+/** @typedef {Shown["operation"]} MarkOperation */
 
-/**
- * A mark is shown unless its own site hides it, an erasure removes all of it, or a clearing covers it. What its own site
- * hides of erasures, moves, restylings and clearings does not count. Moves add up, removals add up, and of each field of
- * the style the latest in order counts.
- */
+/** The rules are those of docs/liveboard-protocol.md, "What shows". */
 export class Picture {
   /** All marks in the board's order, shown or not. @type {MarkOperation[]} */
   marks = [];
@@ -21,7 +15,7 @@ export class Picture {
   #operations = new Map();
   /** @type {Map<string, Shown>} */
   #shown = new Map();
-  /** By target, in order; kept also for targets that are not here yet. @type {Map<string, {stamp: Operation, at: number}[]>} */
+  /** By target, in order; also for those not here yet. @type {Map<string, {stamp: Operation, at: number}[]>} */
   #changes = new Map();
   /** @type {{operation: Operation, seen: Map<string, number>}[]} */
   #clears = [];
@@ -97,7 +91,10 @@ export class Picture {
   #affected(key) {
     const operation = this.#operations.get(key);
     if (!operation) return [];
-    if (operation.kind === "clear") return this.marks.filter((mark) => isSeen(mark, new Map(operation.seen))).map(keyOf);
+    if (operation.kind === "clear") {
+      const seen = new Map(operation.seen);
+      return this.marks.filter((mark) => isSeen(mark, seen)).map(keyOf);
+    }
     return "targets" in operation ? operation.targets.map(keyOf) : [key];
   }
 
@@ -149,7 +146,7 @@ export class Picture {
 const isSeen = (mark, seen) => mark.seq <= (seen.get(mark.site) ?? 0);
 
 /**
- * The points 0..count-1 that lie in any of the ranges, as ranges that ascend and do not touch.
+ * The points 0..count-1 in any of the ranges, as ranges that do not touch.
  * @param {Range[]} ranges
  * @param {number} count
  */

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), at once: the browser's own answers later, and not at all on plain HTTP.
+// SHA-256 (FIPS 180-4), at once: the browser's own answers later, and on plain HTTP not at all.
 
 /** @type {any} typed arrays, but an index of them is never undefined here */
 const K = new Int32Array(64);

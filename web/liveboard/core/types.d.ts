@@ -1,5 +1,13 @@
 // The shapes of the board's data, for the type checker and for readers. Browsers do not load this file.
 
+import type { Reader, Writer } from "./bytes.js";
+
+/** How a part of an operation is written and read; `read` puts it into the operation, of which all before it is there. */
+export interface Field {
+  write: (writer: Writer, operation: any) => void;
+  read: (reader: Reader, operation: any) => void;
+}
+
 /** `site` is sixteen lower-case hex digits, drawn anew for each load of a page; `seq` counts its operations from 1. */
 export interface OpId {
   site: string;
