@@ -150,11 +150,20 @@ def test_playground_streams_and_the_cache_answers_the_second_time(page: Page) ->
     expect(fact(page, "Cache")).to_have_text("hit")
     page.get_by_role("checkbox", name="Past the cache").check()
     ask(page, question)
+    expect(answer_state(page)).to_have_attribute("data-state", "done")
     expect(fact(page, "Cache")).not_to_have_text("hit")
     page.get_by_role("checkbox", name="As a stream").uncheck()
     ask(page, question)
     expect(fact(page, "Chunks")).to_have_text("0")
     expect(answer_state(page)).to_have_text(question)
+
+
+def test_asking_again_leaves_nothing_of_the_answer_before(page: Page) -> None:
+    ask(page, "Once upon a time", "simulated/story")
+    expect(answer_state(page)).to_contain_text("A request left")
+    ask(page, "Only this.")
+    expect(answer_state(page)).to_have_attribute("data-state", "done")
+    expect(answer_state(page)).to_have_text("Only this.")
 
 
 def test_stopped_answer_is_told_as_stopped(page: Page) -> None:
@@ -222,17 +231,36 @@ def test_tabs_work_by_keyboard(page: Page) -> None:
     expect(page.get_by_role("tabpanel")).to_contain_text("curl -N")
 
 
-@pytest.mark.parametrize(("tab", "command"), [("curl", "bash"), ("Python", "python"), ("LangChain", "python")])
-def test_copied_code_runs_as_it_stands(page: Page, host_url: str, tab: str, command: str) -> None:
-    if command == "bash" and shutil.which("curl") is None:
-        pytest.skip("there is no curl on this machine")
-    page.get_by_role("tab", name=tab).click()
-    code = page.get_by_role("tabpanel").locator("pre").text_content() or ""
-    assert f"{host_url}/v1" in code
-    words = [sys.executable, "-c", code] if command == "python" else ["bash", "-c", code]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=CODE_TIMEOUT_S, check=False)
-    assert run.returncode == 0, run.stderr
-    assert "Hello!" in run.stdout
+def test_copied_code_runs_as_it_stands(page: Page, host_url: str) -> None:
+    commands = {"Python": [sys.executable, "-c"], "LangChain": [sys.executable, "-c"]}
+    if shutil.which("curl") is not None:
+        commands["curl"] = ["bash", "-c"]
+    runs = {}
+    for tab, words in commands.items():
+        page.get_by_role("tab", name=tab).click()
+        code = page.get_by_role("tabpanel").locator("pre").text_content() or ""
+        assert f"{host_url}/v1" in code
+        runs[tab] = subprocess.Popen([*words, code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for tab, run in runs.items():
+        out, err = run.communicate(timeout=CODE_TIMEOUT_S)
+        assert run.returncode == 0, (tab, err)
+        assert "Hello!" in out, tab
+
+
+def test_unknown_model_is_refused_in_the_gateways_own_words(open_page: Open) -> None:
+    page = live(open_page, allowed=("status of 404",))
+    ask(page, "Hello", "nothing/here")
+    note = page.locator("gateway-playground problem-note")
+    expect(note).to_contain_text("The gateway refused this")
+    expect(note).to_contain_text("'nothing/here' does not exist here")
+
+
+def test_no_note_of_a_figure_leaves_a_phones_screen(open_page: Open) -> None:
+    page = live(open_page, width=360, height=740)
+    for number in page.locator(".figure-row live-number").all():
+        number.focus()
+        expect(number.get_by_role("tooltip")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_reduced_motion_draws_no_travel(open_page: Open) -> None:

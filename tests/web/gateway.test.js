@@ -10,7 +10,7 @@ import { DELAY_MS, FADE_MS, LEG_MS, Sparks } from "../../web/gateway/sparks.js";
 import { isOfProof, normal, Pace, requestsOf, stepsOf, Tries } from "../../web/gateway/status.js";
 import { faultOf, questionFor, SteadyClient, UNDER_WAY_MAX, verdictOf } from "../../web/gateway/steady.js";
 import { chosen, LANES_MAX } from "../../web/gateway/target-list.js";
-import { breakerWords, linkWords, money, outcomeWords, routeWords } from "../../web/gateway/words.js";
+import { breakerWords, linkWords, money, outcomeWords, refusalWords, routeWords } from "../../web/gateway/words.js";
 
 const LANES = layLanes(600, 300, [50, 150, 250], 60);
 
@@ -273,4 +273,14 @@ test("while it runs, only its own requests are counted", () => {
   proof.hear([step("proof-1", "arrived"), step("proof-2", "arrived"), step("x", "arrived"), step("proof-1", "ended", "ok"), step("x", "ended", "ok"), step("proof-2", "ended", "failed")]);
   assert.deepEqual([proof.sent, proof.answered, proof.failed], [2, 1, 1]);
   assert.equal(proof.words, "2 sent, 1 answered so far.");
+});
+
+test("a refusal is told in the gateway's own words, where these say more than the page's", () => {
+  const problem = { kind: "http", status: 404, title: "model_not_found", detail: "The model 'x' does not exist here" };
+  assert.deepEqual(refusalWords(problem), { headline: "The gateway refused this", detail: problem.detail });
+  assert.equal(refusalWords({ ...problem, status: 502 })?.headline, "No provider could answer");
+  assert.equal(refusalWords({ ...problem, status: 401 })?.headline, "The gateway does not let this in");
+  assert.deepEqual(refusalWords({ ...problem, kind: "garbled", title: "upstream_gone", detail: "" }), { headline: "The answer broke off", detail: "upstream gone" });
+  assert.equal(refusalWords({ ...problem, status: 503 }), null);
+  assert.equal(refusalWords({ ...problem, kind: "offline" }), null);
 });

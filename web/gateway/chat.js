@@ -31,8 +31,8 @@ const URL_PATH = "/v1/chat/completions";
  * @typedef {Pick<Answer, "provider" | "cache" | "attempts" | "request_id" | "isEcho">} Head known before the text
  *
  * @typedef {object} Listener
- * @property {(head: Head) => void} [onHead]
- * @property {(text: string) => void} [onText] each new piece
+ * @property {(head: Head) => unknown} [onHead]
+ * @property {(text: string) => unknown} [onText] each new piece
  */
 
 /**
@@ -105,7 +105,7 @@ export class Reading {
   #began;
 
   /**
-   * @param {((text: string) => void) | undefined} onText
+   * @param {((text: string) => unknown) | undefined} onText
    * @param {number} began
    */
   constructor(onText, began) {

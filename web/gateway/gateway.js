@@ -58,7 +58,7 @@ proof.addEventListener("proving", () => {
 const stream = new Stream(`${API}/events`, { onEvent: heard, onState: showLink });
 setInterval(() => showLink(stream.state), 1000);
 
-void wanted([element(".break", HTMLElement)]).then(async () => {
+void wanted([".break", "gateway-playground", "client-code"].map((selector) => element(selector, HTMLElement))).then(async () => {
   below = await import("./below.js");
   below.enable(RUNNING.has(pluginState));
   if (lastStatus !== null) below.show(lastStatus);

@@ -4,6 +4,7 @@ import { ProblemNote } from "/assets/components/problem-note.js";
 import { Problem } from "/assets/fetch.js";
 import { count, span } from "/assets/format.js";
 import { ask } from "./chat.js";
+import { refusalWords } from "./words.js";
 
 const FIRST_QUESTION = "Say in one sentence what happens to a request when its provider fails.";
 /** A simulated model says back what it is told, so it should be told what is true. */
@@ -109,7 +110,11 @@ export class GatewayPlayground extends HTMLElement {
   }
 
   async #ask() {
-    this.#stopping = new AbortController();
+    // Whoever asks again no longer waits for the answer before.
+    this.#stopping.abort();
+    const mine = new AbortController();
+    this.#stopping = mine;
+    const isMine = () => this.#stopping === mine;
     this.#problems.show(null);
     this.#answer.textContent = "";
     this.#answer.dataset.state = "running";
@@ -125,21 +130,41 @@ export class GatewayPlayground extends HTMLElement {
     };
     try {
       const answer = await ask(question, {
-        signal: this.#stopping.signal,
-        onHead: (head) => this.#show([["Provider", head.provider || "–"], ["Cache", head.cache || "–"]]),
-        onText: (text) => this.#answer.append(text),
+        signal: mine.signal,
+        onHead: (head) => isMine() && this.#show([["Provider", head.provider || "–"], ["Cache", head.cache || "–"]]),
+        onText: (text) => isMine() && this.#answer.append(text),
       });
-      this.#answer.dataset.state = "done";
-      this.#show(factsOf(answer));
-      this.#say(`Answered by ${answer.cache === "hit" ? "the cache" : answer.provider || "a provider"} in ${span(answer.elapsed_ms)}.`);
+      if (isMine()) this.#finish(answer);
     } catch (error) {
-      this.#answer.dataset.state = "failed";
-      const isStopped = this.#stopping.signal.aborted;
-      this.#say(isStopped ? "Stopped. The gateway has closed its connection to the provider." : "There is no whole answer.");
-      if (!isStopped) this.#problems.show(error instanceof Problem ? error : new Problem({ kind: "garbled", detail: String(error) }));
+      if (isMine()) this.#fail(error);
     } finally {
-      this.#stop.hidden = true;
+      if (isMine()) this.#stop.hidden = true;
     }
+  }
+
+  /** @param {import("./chat.js").Answer} answer */
+  #finish(answer) {
+    this.#answer.dataset.state = "done";
+    this.#show(factsOf(answer));
+    this.#say(`Answered by ${answer.cache === "hit" ? "the cache" : answer.provider || "a provider"} in ${span(answer.elapsed_ms)}.`);
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    this.#answer.dataset.state = "failed";
+    if (this.#stopping.signal.aborted) return this.#say("Stopped. The gateway hangs up on the provider, unless others wait for the same answer.");
+    this.#say("There is no whole answer.");
+    this.#tell(error instanceof Problem ? error : new Problem({ kind: "garbled", detail: String(error) }));
+  }
+
+  /** @param {Problem} problem */
+  #tell(problem) {
+    this.#problems.show(problem);
+    const words = refusalWords(problem);
+    const [headline, rest] = this.#problems.children;
+    if (words === null || headline === undefined || rest === undefined) return;
+    headline.textContent = words.headline;
+    rest.textContent = words.detail;
   }
 
   /** @param {[string, string][]} facts */

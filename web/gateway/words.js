@@ -110,3 +110,15 @@ export function linkWords({ name, heardAt, problem }, now_ms) {
       return "";
   }
 }
+
+/**
+ * Why there is no whole answer, where the gateway's own words say it best.
+ * @param {{kind: string, status: number, title: string, detail: string}} problem
+ * @returns {{headline: string, detail: string} | null} null where the page's common words do
+ */
+export function refusalWords({ kind, status, title, detail }) {
+  if (kind === "garbled") return { headline: "The answer broke off", detail: detail === "" ? title.replaceAll("_", " ") : detail };
+  if (kind !== "http" || detail === "" || status === 503) return null;
+  const headline = status === 401 || status === 403 ? "The gateway does not let this in" : status >= 500 ? "No provider could answer" : "The gateway refused this";
+  return { headline, detail };
+}
