@@ -55,6 +55,7 @@ def quartet_metrics() -> Iterable[Metric]:
     yield Metric("gauge", "outbox_backlog", "Events that wait in the outbox")
     yield Metric("counter", "webhooks_delivered_total", "Webhooks that a subscriber took")
     yield Metric("counter", "webhooks_failed_total", "Webhooks that a subscriber did not take, each try counted")
+    yield Metric("gauge", "map_watchers", "Clients that watch a seat map")
     yield Metric("gauge", "claims_waiting", "Claims waiting in line for layer 2")
     yield Metric("gauge", "layer_one_open", "1 while layer 1 is left alone because it gave no answers")
     yield Metric("counter", "runs_total", "Stampedes with a result", labels=("verdict",))

@@ -118,7 +118,7 @@ class Holding:
             if event.places_per_buyer_max is not None:
                 await self._drop_allowance(wish, hold)
             raise
-        self.note(hold, HELD)
+        self.note(hold, HELD, held.ttl_ms)
         return held
 
     async def release(self, hold: Hold) -> None:
@@ -131,6 +131,8 @@ class Holding:
         holds = self.office.holds
         standing = await holds.extend(hold, ttl_ms)
         event = await self._venues.house(hold.event_id)
+        if standing != TAKEN:
+            self.note(hold, HELD, ttl_ms)
         if standing != TAKEN and event is not None and event.places_per_buyer_max is not None:
             key = holds.buyer_key(hold.event_id, buyer)
             await holds.extend_places(key, hold.nonce, len(hold.seats) + hold.quantity, ttl_ms)
@@ -169,11 +171,9 @@ class Holding:
         state, most, sold, blocked, room, owned = row
         return Standing(state, most, sold, blocked, room, owned or 0)
 
-    def note(self, hold: Hold, state: int) -> None:
+    def note(self, hold: Hold, state: int, ttl_ms: int = 0) -> None:
         """Let the map know."""
-        live = self._live.known(hold.event_id)
-        if live is not None:
-            live.note(hold.seats, state)
+        self._live.note(hold.event_id, hold.seats, state, ttl_ms=ttl_ms)
 
     async def _nonce(self, wish: Wish) -> str:
         """The hold's mark: by lot, or the same for the same Idempotency-Key; refuses a key of another wish.
@@ -274,9 +274,7 @@ class Holding:
             raise problems.limit(standing.most, standing.owned)
 
     def _note_seats(self, event_id: int, seats: list[int], state: int) -> None:
-        live = self._live.known(event_id)
-        if live is not None:
-            live.note(tuple(seats), state)
+        self._live.note(event_id, seats, state)
 
 
 def price_of(event: EventHouse, hold: Hold) -> int:

@@ -5,12 +5,13 @@ from typing import Any, Final
 import trio
 from pydantic_core import to_json
 
-from host.api import HttpProblem, Operation, PluginContext, Request, Response, Router, json_response
+from host.api import EventStream, HttpProblem, Operation, PluginContext, Request, Response, Router, json_response
 from plugins.frontrow import problems
 from plugins.frontrow.core.best_available import Found, best_available
 from plugins.frontrow.core.house import HELD
 from plugins.frontrow.holding import Holding, Wish
 from plugins.frontrow.live_house import LiveHouse, LiveHouses
+from plugins.frontrow.live_map import WATCHERS_MAX, LiveMaps
 from plugins.frontrow.models import BestRequest, EventRequest, HoldAnswer
 from plugins.frontrow.sale_routes import held_response, key_of
 from plugins.frontrow.samples_on_sale import sample_venue
@@ -84,6 +85,12 @@ OPERATIONS: Final = (
         responses={200: "f free, h held, s sold, b blocked", 404: "No such event", 503: _AWAY},
     ),
     Operation(
+        "GET",
+        f"{EVENTS}/{{event_id}}/changes",
+        "The seats as they are held, sold and freed: event “state”, then “change”; resumes by Last-Event-ID",
+        responses={200: "text/event-stream", 404: "No such event", 503: "The database is away, or too many watch"},
+    ),
+    Operation(
         "POST",
         f"{EVENTS}/{{event_id}}/best-available",
         "Hold the best seats of a tier, side by side",
@@ -106,7 +113,16 @@ OPERATIONS: Final = (
 class HouseRoutes:
     """The handlers, and the encoded maps of the latest events."""
 
-    def __init__(self, ctx: PluginContext, venues: Venues, live: LiveHouses, holding: Holding, secret: bytes) -> None:
+    def __init__(
+        self,
+        ctx: PluginContext,
+        venues: Venues,
+        live: LiveHouses,
+        maps: LiveMaps,
+        holding: Holding,
+        secret: bytes,
+    ) -> None:
+        self._live_maps = maps
         self._ctx = ctx
         self._venues = venues
         self._live = live
@@ -124,6 +140,7 @@ class HouseRoutes:
         router.add("GET", EVENTS + "/{event_id}", self.event)
         router.add("GET", EVENTS + "/{event_id}/map", self.map)
         router.add("GET", EVENTS + "/{event_id}/state", self.state)
+        router.add("GET", EVENTS + "/{event_id}/changes", self.changes)
         router.add("POST", EVENTS + "/{event_id}/best-available", self.best)
 
     async def schema(self, request: Request) -> Response:
@@ -207,6 +224,14 @@ class HouseRoutes:
             "areas": areas_of(live),
         }
         return json_response(document, 200, {"cache-control": "no-store"})
+
+    async def changes(self, request: Request) -> None:
+        live = await self._find(request)
+        if self._live_maps.watchers >= WATCHERS_MAX:
+            text = "too many watch the maps now"
+            raise HttpProblem(503, text, headers={"Retry-After": "5"})
+        async with EventStream(request.scope, request.receive, request.send, self._ctx.draining) as stream:
+            await self._live_maps.watch(live.event.event_id, stream, stream.last_event_id)
 
     async def best(self, request: Request) -> Response:
         key = key_of(request)

@@ -6,6 +6,7 @@ look, never a seat.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ import trio
 
 from plugins.frontrow.core.house import BLOCKED, FREE, HELD, SOLD, Availability
 from plugins.frontrow.holds import HoldDesk
+from plugins.frontrow.map_feed import MapFeed
 from plugins.frontrow.venues import EventHouse, Venues
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ class LiveHouse:
 
 
 class LiveHouses:
-    """The copies of the events that somebody looks at."""
+    """The copies of the events that somebody looks at. What this host does goes to `feed`, for the others' copies."""
 
-    def __init__(self, postgres: "Postgres", venues: Venues, holds: HoldDesk) -> None:
+    def __init__(self, postgres: "Postgres", venues: Venues, holds: HoldDesk, feed: MapFeed) -> None:
+        self._feed = feed
         self._postgres = postgres
         self._venues = venues
         self._holds = holds
@@ -74,9 +77,19 @@ class LiveHouses:
                     await self.read(live)
         return live
 
-    def known(self, event_id: int) -> LiveHouse | None:
-        """The copy of an event, if there is one."""
-        return self._live.get(event_id)
+    def note(self, event_id: int, seats: Sequence[int], state: int, *, ttl_ms: int = 0) -> None:
+        """Say how seats (by id) stand now: here, and to the other hosts. `ttl_ms`: how long they are held."""
+        live = self._live.get(event_id)
+        if live is not None:
+            live.note(tuple(seats), state)
+        event = self._venues.known(event_id)
+        if event is None:
+            return
+        places = tuple((event.position_of[seat], seat) for seat in seats if seat in event.position_of)
+        if state == HELD and ttl_ms:
+            self._feed.say_held(event_id, places, ttl_ms)
+        else:
+            self._feed.say(event_id, tuple(position for position, _ in places), state)
 
     async def read(self, live: LiveHouse) -> list[tuple[int, int]]:
         """Read truth and holds again; what has changed, as (position, state).

@@ -24,6 +24,8 @@ from plugins.frontrow.house_routes import HouseRoutes
 from plugins.frontrow.idempotency import IdempotencyKeys
 from plugins.frontrow.inventory import Installation, Inventory
 from plugins.frontrow.live_house import LiveHouses
+from plugins.frontrow.live_map import LiveMaps
+from plugins.frontrow.map_feed import MapFeed
 from plugins.frontrow.order_routes import OrderRoutes
 from plugins.frontrow.order_store import OrderStore
 from plugins.frontrow.payments import HttpPaymentProvider
@@ -70,6 +72,7 @@ class FrontRow:
         """Where the public books: the same two layers, with a claim that also knows orders, areas and limits."""
         self.checkout: Checkout | None = None
         self.provider: SimulatedProvider | None = None
+        self.maps: LiveMaps | None = None
         self.auditor = Auditor(ctx.postgres, ctx.log, self.settings.audit_interval)
         AuditRoutes(self.auditor).add_to(self.router)
         self.relay: Relay | None = None
@@ -89,17 +92,21 @@ class FrontRow:
         keys = IdempotencyKeys(self.ctx.postgres, round((settings.claim_patience + settings.claim_timeout) * 2000))
         desk = SaleClaimDesk(self.ctx.postgres)
         self.sale = self.office.with_claims(desk, SALE_CLAIMS_MAX)
-        live = LiveHouses(self.ctx.postgres, self.venues, holds)
+        feed = MapFeed(self.ctx.redis, installation.namespace, holds)
+        live = LiveHouses(self.ctx.postgres, self.venues, holds, feed)
+        self.maps = LiveMaps(live, feed)
         holding = Holding(
             self.sale, self.ctx.postgres, self.venues, live, installation.secret, tell_of_sale=self._announce_hold_sold
         )
         SaleRoutes(self.sale, self.inventory, keys, installation, self.venues, holding).add_to(self.router)
-        HouseRoutes(self.ctx, self.venues, live, holding, installation.secret).add_to(self.router)
+        HouseRoutes(self.ctx, self.venues, live, self.maps, holding, installation.secret).add_to(self.router)
         async with trio.open_nursery() as nursery:
             await nursery.start(desk.run)
             await self._open_checkout(nursery, holding, keys, installation)
             await nursery.start(self.runs.run, self.office)
             nursery.start_soon(self._tell_of_sales, holds, holding)
+            await nursery.start(self.maps.run)
+            nursery.start_soon(feed.run)
             nursery.start_soon(self.auditor.run)
             self.relay = Relay(self.ctx.postgres, [RedisStream(self.ctx.redis, stream_key(installation))], self.ctx.log)
             nursery.start_soon(self.relay.run)
@@ -203,6 +210,7 @@ class FrontRow:
             for name, now in audits.items():
                 self.ctx.metrics[f"{name}_total"].inc(now - exported[name])
                 exported[name] = now
+            self.ctx.metrics["map_watchers"].set(0 if self.maps is None else self.maps.watchers)
             self.ctx.metrics["claims_waiting"].set(office.line.waiting)
             self.ctx.metrics["layer_one_open"].set(office.holds.breaker.state != "closed")
             await trio.sleep(METRICS_INTERVAL_S)

@@ -184,6 +184,10 @@ class Venues:
         """Whether an event is on sale: "draft", "open", "paused" or "closed"."""
         return str(await self._postgres.fetch_value(_STATE, [event_id]))
 
+    def known(self, event_id: int) -> EventHouse | None:
+        """The seat map of an event, if it is in memory."""
+        return self._houses.get(event_id)
+
     async def house(self, event_id: int) -> EventHouse | None:
         """The seat map of an event on public sale, None when there is none such. Kept: a seat map never changes."""
         known = self._houses.get(event_id)
