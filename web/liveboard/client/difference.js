@@ -1,6 +1,6 @@
 // Where two boards differ: a walk down their hash trees, asking the other for one pair of hashes a round.
 
-/** @import { MerkleTree } from "../core/digests.js" */
+/** @typedef {import("../core/digests.js").MerkleTree} MerkleTree */
 
 /**
  * Finds the first place at which two boards' orders differ, asking one pair of hashes a round: about log2 of the number

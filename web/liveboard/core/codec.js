@@ -4,8 +4,8 @@ import { CodecError, INTEGER_MAX, Reader, SITE_BYTES, Writer } from "./bytes.js"
 import * as o from "./operations.js";
 import { clearing, erasing, hash, integer, oneOf, place, points, restyling, seqs, targets, text, visible } from "./fields.js";
 
-/** @import { Field, Operation } from "./types.d.ts" */
-
+/** @typedef {import("./types.d.ts").Field} Field */
+/** @typedef {import("./types.d.ts").Operation} Operation */
 
 const C = o.COORDINATE_MAX;
 const STYLE = [integer("color", 0, o.COLOR_MAX), integer("size", 1, o.SIZE_MAX), integer("opacity", 1, 100)];
@@ -53,7 +53,7 @@ export function encodeOperation(operation) {
 }
 
 /**
- * The operation that these bytes are. Throws `CodecError` when they are none, or not in the one form, or too many.
+ * The operation that these bytes are. Throws `CodecError` when they are none.
  * @param {Uint8Array} bytes
  * @returns {Operation}
  */

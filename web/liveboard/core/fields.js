@@ -3,8 +3,8 @@
 import { checkInteger, CodecError, HASH_BYTES, INTEGER_MAX, SITE_BYTES } from "./bytes.js";
 import { CLEAR_SITES_MAX, COORDINATE_MAX, POINTS_MAX, RANGES_MAX, TARGETS_MAX, TEXT_BYTES_MAX } from "./operations.js";
 
-/** @import { Reader, Writer } from "./bytes.js" */
-/** @import { Field, Versions } from "./types.d.ts" */
+/** @typedef {import("./types.d.ts").Field} Field */
+/** @typedef {import("./types.d.ts").Versions} Versions */
 
 /** @param {string} name @param {number} low @param {number} high @returns {Field} */
 export const integer = (name, low, high) => ({
@@ -175,7 +175,7 @@ export const clearing = {
 
 /**
  * Pairs of site and seq, the sites ascending.
- * @param {Writer} writer
+ * @param {import("./bytes.js").Writer} writer
  * @param {Versions} versions
  * @param {number} sitesMax
  */
@@ -189,7 +189,7 @@ export function writeVersions(writer, versions, sitesMax) {
   }
 }
 
-/** @param {Reader} reader @param {number} sitesMax @returns {Versions} */
+/** @param {import("./bytes.js").Reader} reader @param {number} sitesMax @returns {Versions} */
 export function readVersions(reader, sitesMax) {
   let site = "";
   return Array.from({ length: reader.varint(0, sitesMax) }, () => {
@@ -198,7 +198,7 @@ export function readVersions(reader, sitesMax) {
   });
 }
 
-/** @param {Writer} writer @param {number[]} seqs @param {number} [seqMax] */
+/** @param {import("./bytes.js").Writer} writer @param {number[]} seqs @param {number} [seqMax] */
 function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
   writer.varint(seqs.length, 1, TARGETS_MAX);
   let before = 0;
@@ -208,7 +208,7 @@ function writeSeqs(writer, seqs, seqMax = INTEGER_MAX) {
   }
 }
 
-/** @param {Reader} reader @param {number} countMax @param {number} [seqMax] */
+/** @param {import("./bytes.js").Reader} reader @param {number} countMax @param {number} [seqMax] */
 function readSeqs(reader, countMax, seqMax = INTEGER_MAX) {
   let seq = 0;
   return Array.from({ length: reader.varint(1, countMax) }, () => {

@@ -1,6 +1,6 @@
 // Operations: the immutable records that a board is a set of, and the order they stand in.
 
-/** @import { Stamp } from "./types.d.ts" */
+/** @typedef {import("./types.d.ts").Stamp} Stamp */
 
 /** Coordinates are integers in eighths of a CSS pixel at zoom 1. */
 export const UNITS_PER_PIXEL = 8;
@@ -21,7 +21,6 @@ export const TOOLS = ["", "pen", "highlighter"];
 export const SHAPES = ["", "line", "arrow", "rectangle", "ellipse"];
 export const TEXTS = ["", "text", "note"];
 export const IMAGES = ["", "image/png", "image/jpeg", "image/webp", "image/gif"];
-
 
 /** @param {import("./types.d.ts").OpId} id the key of an operation in a Map */
 export const keyOf = (id) => `${id.site}:${id.seq}`;

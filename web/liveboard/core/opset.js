@@ -5,7 +5,8 @@ import { decodeOperation } from "./codec.js";
 import { Digest, leafHash, MerkleTree } from "./digests.js";
 import { keyOf, rankIn } from "./operations.js";
 
-/** @import { Entry, Versions } from "./types.d.ts" */
+/** @typedef {import("./types.d.ts").Entry} Entry */
+/** @typedef {import("./types.d.ts").Versions} Versions */
 
 /**
  * Throws `CodecError`. The bytes are kept, not copied.

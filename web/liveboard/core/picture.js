@@ -4,7 +4,9 @@ import { Writer, toHex } from "./bytes.js";
 import { compare, isMark, keyOf, rankIn } from "./operations.js";
 import { sha256 } from "./sha256.js";
 
-/** @import { Operation, Shown, Range } from "./types.d.ts" */
+/** @typedef {import("./types.d.ts").Operation} Operation */
+/** @typedef {import("./types.d.ts").Shown} Shown */
+/** @typedef {import("./types.d.ts").Range} Range */
 /** @typedef {Shown["operation"]} MarkOperation */
 
 /** The rules are those of docs/liveboard-protocol.md, "What shows". */
