@@ -1,7 +1,8 @@
 """The same again: feed a recording's steps to the nodes at its beginning, and come to the same hash."""
 
+import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from plugins.raft.core.base import Durable
 from plugins.raft.core.codec import Malformed, decode
@@ -15,6 +16,11 @@ from plugins.raft.core.settings import Settings
 from plugins.raft.lab import frozen
 from plugins.raft.lab.frozen import NotFrozen
 from plugins.raft.lab.recording import BOOT, INPUT, MARK, STOP, Recording, Step, chained
+
+NONSENSE: Final = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error
+)  # fmt: skip
+"""What nodes and pages raise when a file, which may say anything, makes them do what no shell does."""
 
 
 class Played(NamedTuple):
@@ -62,8 +68,7 @@ class Replay:
             step = self.recording.steps[self.done]
             try:
                 played = self._play(step)
-            except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-                # The nodes trust their shell; a file may say anything.
+            except NONSENSE as error:
                 raise NotFrozen(f"step {self.done:,} cannot be played: {type(error).__name__} {error}") from None
             self.done += 1
             yield played

@@ -1,8 +1,9 @@
 """A replay as a page sees it: the same documents as of the live lab, for any step."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from plugins.raft.core.effects import Role
 from plugins.raft.core.sessions import Sessions
@@ -10,10 +11,29 @@ from plugins.raft.lab.frozen import NotFrozen
 from plugins.raft.lab.narrate import Told, effects_text, input_text, told
 from plugins.raft.lab.picture import Look, Picture, deadline_ms
 from plugins.raft.lab.recording import BOOT, INPUT, MARK, STOP, Recording
-from plugins.raft.lab.replay import Played, Replay
+from plugins.raft.lab.replay import NONSENSE, Played, Replay
 from plugins.raft.lab.watch import Watch
 
 FRAME_US: Final = 40_000
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Shown = Callable[Concatenate[Recording, Arguments], Result]
+
+
+def _of_any_file(function: "Shown[Arguments, Result]") -> "Shown[Arguments, Result]":
+    """A function of a recording that says NotFrozen when the recording makes no sense, wherever that shows."""
+
+    @wraps(function)
+    def guarded(recording: Recording, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        try:
+            return function(recording, *arguments, **named)
+        except NotFrozen:
+            raise
+        except NONSENSE as error:
+            raise NotFrozen(f"the recording makes no sense: {type(error).__name__} {error}") from None
+
+    return guarded
 
 
 class ReplayScene:
@@ -166,6 +186,7 @@ class ReplayScene:
         return None
 
 
+@_of_any_file
 def replay_document(recording: Recording) -> dict[str, Any]:
     """The whole replay in frames, and whether it came to the same. Takes some 50 µs a step. Raises NotFrozen."""
     scene = ReplayScene(recording)
@@ -197,6 +218,7 @@ def _take_frame(scene: ReplayScene, frames: list[dict[str, Any]]) -> None:
         frames.append(delta | {"step": scene.replay.done})
 
 
+@_of_any_file
 def state_at(recording: Recording, step: int) -> dict[str, Any]:
     """The state document after so many steps. Raises NotFrozen."""
     scene = ReplayScene(recording)
@@ -205,6 +227,7 @@ def state_at(recording: Recording, step: int) -> dict[str, Any]:
     return scene.picture.state() | {"step": scene.replay.done}
 
 
+@_of_any_file
 def steps_between(recording: Recording, first: int, count: int) -> list[dict[str, Any]]:
     """Single steps in words. Raises NotFrozen."""
     scene = ReplayScene(recording)

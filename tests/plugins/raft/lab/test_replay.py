@@ -1,0 +1,159 @@
+"""Any stretch of the live cluster replays bit for bit, and nothing else passes for it."""
+
+import random
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from host.api import HttpProblem
+from plugins.raft.core.kv import Operation
+from plugins.raft.lab import actions, frozen
+from plugins.raft.lab.frozen import NotFrozen
+from plugins.raft.lab.recording import INPUT, Recording, decode_recording, encode_recording
+from plugins.raft.lab.replay import Replay
+from plugins.raft.lab.replay_scene import replay_document, state_at, steps_between
+from tests.plugins.raft.lab.helpers import Lab, running_lab
+
+SESSIONS = 100
+LABS = 5
+"""Sessions are stretches of a few labs' lives: a start for each would cost more than what is tested."""
+
+
+def random_action(lot: random.Random) -> Any:
+    node = lot.randint(1, 3)
+    other = node % 3 + 1
+    return lot.choice(
+        [
+            actions.OnNode(action="kill", node=node),
+            actions.OnNode(action="restart", node=node),
+            actions.OnNode(action="pause", node=node),
+            actions.OnNode(action="resume", node=node),
+            actions.OnNode(action="isolate", node=node),
+            actions.OnNode(action="campaign", node=node),
+            actions.OnNode(action="snapshot", node=node),
+            actions.Cut.model_validate({"action": "cut", "from": node, "to": other}),
+            actions.LinkChange(action="link", loss=lot.randint(0, 300), duplicate=200, delay_ms=lot.randint(0, 5)),
+            actions.Skew(action="skew", node=node, permille=lot.randint(800, 1200)),
+            actions.DiskChange(action="disk", node=node, state="full"),
+            actions.DiskChange(action="disk", node=node, state="slow", slow_ms=5),
+            actions.Whole(action="heal"),
+            actions.Whole(action="heal"),
+        ]
+    )
+
+
+async def write(lab: Lab, lot: random.Random, node: int | None) -> None:
+    operation = Operation("append", b"k%d" % lot.randrange(5), b"%d" % lot.randrange(100))
+    try:
+        await lab.store.write(operation, None, node)
+        await lab.store.read(operation.key, node, is_stale=False)
+    except HttpProblem:
+        return
+
+
+async def live_session(lab: Lab, lot: random.Random) -> None:
+    """Some actions, some clients, a few moments."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(lot.randint(1, 4)):
+            nursery.start_soon(write, lab, lot, lot.choice([None, 1, 2, 3]))
+            try:
+                await lab.operator.do(random_action(lot))
+            except HttpProblem:
+                continue
+            await trio.sleep(lot.random() * 0.05)
+        nursery.cancel_scope.deadline = trio.current_time() + 0.1
+
+
+@pytest.mark.parametrize("seed", range(LABS))
+async def test_replay_of_random_sessions_comes_to_the_live_hash(tmp_path: Path, seed: int) -> None:
+    lot = random.Random(seed)
+    async with running_lab(tmp_path, timeout_s=0.3) as lab:
+        cluster = lab.cluster
+        inputs = 0
+        for _ in range(SESSIONS // LABS):
+            # Each session begins a segment of its own, in whatever state the one before left the cluster.
+            cluster.recorder.begin(cluster.now_us(), cluster._recorded_seats(), cluster._recorded_scene())
+            await live_session(lab, lot)
+            recording = cluster.recorder.export(cluster.now_us(), 0)
+            live = cluster.recorder.hash
+            inputs += sum(step.kind == INPUT for step in recording.steps)
+            replay = Replay(decode_recording(encode_recording(recording)))
+            assert replay.run()
+            assert replay.hash == live
+        # A session may find all nodes down; most do not.
+        assert inputs > 10 * SESSIONS // LABS
+        assert cluster.watch.found == {}
+        assert cluster.history.verdict == "ok"
+
+
+async def recorded(tmp_path: Path) -> Recording:
+    async with running_lab(tmp_path) as lab:
+        await lab.led()
+        for number in range(5):
+            await lab.store.write(Operation("put", b"k", b"%d" % number), None, None)
+        await lab.operator.do(actions.OnNode(action="kill", node=await lab.led()))
+        await lab.led()
+        await lab.operator.do(actions.Whole(action="heal"))
+        await lab.store.write(Operation("put", b"k", b"last"), None, await lab.led())
+        return lab.cluster.recorder.export(lab.cluster.now_us(), 30)
+
+
+async def test_replay_ends_with_the_state_that_the_live_cluster_had(tmp_path: Path) -> None:
+    async with running_lab(tmp_path) as lab:
+        await lab.led()
+        await lab.store.write(Operation("put", b"colour", b"red"), None, None)
+        recording = lab.cluster.recorder.export(lab.cluster.now_us(), 30)
+        live = {number: frozen.encode(seat.core) for number, seat in lab.cluster.seats.items()}
+    replay = Replay(decode_recording(encode_recording(recording)))
+    assert replay.run()
+    assert {number: frozen.encode(core) for number, core in replay.cores.items()} == live
+
+
+async def test_changed_step_comes_to_another_hash(tmp_path: Path) -> None:
+    recording = await recorded(tmp_path)
+    place = next(place for place, step in enumerate(recording.steps) if step.kind == INPUT and place > 50)
+    recording.steps[place] = recording.steps[place]._replace(clock_us=recording.steps[place].clock_us + 1)
+    try:
+        assert not Replay(recording).run()
+    except NotFrozen:
+        return
+
+
+async def test_replay_is_shown_in_frames_steps_and_states(tmp_path: Path) -> None:
+    recording = await recorded(tmp_path)
+    document = replay_document(recording)
+    assert document["verified"]
+    assert document["hash"] == document["replayed_hash"]
+    assert document["checks"]["verdict"] == "holds"
+    assert document["frames"][-1]["step"] == document["steps"] == len(recording.steps)
+    first = state_at(recording, 0)
+    last = state_at(recording, len(recording.steps))
+    assert first["kv"] == {}
+    assert last["kv"] == {"k": "last"}
+    assert last["cluster"]["term"] > 1
+    texts = [step["text"] for step in steps_between(recording, 0, 10_000)]
+    assert any("became leader" in text for text in texts)
+
+
+async def test_file_that_was_changed_is_refused_or_differs_and_never_crashes(tmp_path: Path) -> None:
+    recording = await recorded(tmp_path)
+    data = encode_recording(recording)
+    plain = zlib.decompress(data[10:])
+    lot = random.Random(3)
+    for _ in range(60):
+        broken = bytearray(plain)
+        for _ in range(lot.randint(1, 3)):
+            broken[lot.randrange(len(broken))] = lot.randrange(256)
+        try:
+            replay_document(decode_recording(data[:10] + zlib.compress(bytes(broken), 1)))
+        except NotFrozen:
+            continue
+
+
+@pytest.mark.parametrize("data", [b"", b"QRAFTREC1\n", b"QRAFTREC1\nnot zlib", b"something else"])
+def test_what_is_no_recording_is_refused(data: bytes) -> None:
+    with pytest.raises(NotFrozen):
+        decode_recording(data)
