@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint setup bench clean
+.PHONY: run test lint setup bench clean autobahn
 
 ## run: set everything up and serve the site on an embedded Postgres and Redis
 run: setup
@@ -21,6 +21,10 @@ lint: setup
 	@if command -v npm >/dev/null; then \
 	  { test -x node_modules/.bin/tsc || npm install --silent --no-audit --no-fund; } && node_modules/.bin/tsc -p tsconfig.json; \
 	else echo "NOT RUN: the types of the pages' scripts are not checked, for there is no npm here"; fi
+
+## autobahn: Autobahn's WebSocket test suite against the native engine, summary in docs/autobahn.md (needs CPython 2.7)
+autobahn: setup
+	@$(BIN)/python -m tests.autobahn.run
 
 ## setup: build .venv with everything that the other targets need
 setup: $(VENV)/.ready
