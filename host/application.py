@@ -69,14 +69,15 @@ class Options:
 
     `safe_mode` leaves third-party plugins out; `strict_plugins` ends the host when one cannot be loaded or started.
     `reload` reads the configuration anew for SIGHUP. `announce` takes the lines for the person at the terminal.
-    `handle_signals` needs the main thread.
+    `owns_process`: the process is the host's alone, which then hears its signals (in the main thread), tunes its
+    garbage collector, and ends it when a stop hangs.
     """
 
     safe_mode: bool = False
     strict_plugins: bool = False
     reload: Callable[[], Settings] | None = None
     announce: Callable[[str], None] = lambda line: None
-    handle_signals: bool = True
+    owns_process: bool = True
 
 
 class Application:
@@ -114,7 +115,7 @@ class Application:
         try:
             # Outside of what the second signal cancels, so that there is somebody to hear the third.
             async with trio.open_nursery() as signals:
-                if self.options.handle_signals:
+                if self.options.owns_process:
                     await signals.start(self._handle_signals)
                 with self._abort:
                     await self._run(task_status)
@@ -159,7 +160,8 @@ class Application:
                     self._admit(inventory)
                     services.start_soon(self._watch_failures)
                     await self._settle()
-                    _spare_the_collector()
+                    if self.options.owns_process:
+                        _spare_the_collector()
                     if not self._stop.is_set():
                         self._announce(trio.current_time() - began_s)
                     task_status.started(self)
@@ -331,7 +333,7 @@ class Application:
         # Plugins first: once the engine drains it closes their WebSockets, which they should do with their own words.
         self.supervisor.drain()
         self._draining.set()
-        if not self.options.handle_signals:
+        if not self.options.owns_process:
             # The process is somebody else's, and not this host's to end.
             return
         # A thread, since what hangs may be the loop itself.

@@ -79,7 +79,7 @@ async def running_host(
     from host.errors import HostError
 
     config = _write_config(data_dir, plugins, postgres_url, redis_url)
-    application = Application(load_settings(config, {}, sets), Options(handle_signals=False))
+    application = Application(load_settings(config, {}, sets), Options(owns_process=False))
     failure: HostError | None = None
     async with trio.open_nursery() as nursery:
         try:

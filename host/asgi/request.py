@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from host.asgi.body import JSON_BYTES_MAX, invalid, read_body, read_json
+from host.asgi.body import JSON_BYTES_MAX, invalid, parse_json, read_body
 from host.descriptors import Receive, Scope, Send
 from host.errors import HttpProblem
 
@@ -113,4 +113,4 @@ class Request:
     async def json(self, model: None = None, bytes_max: int = ...) -> Any: ...
     async def json(self, model: type[BaseModel] | None = None, bytes_max: int = JSON_BYTES_MAX) -> Any:
         """The body as JSON, validated by `model` when given. Raises like `read_json`."""
-        return await read_json(self.scope, self.receive, model, bytes_max)
+        return parse_json(await self.body(bytes_max), model)

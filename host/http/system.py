@@ -1,5 +1,6 @@
 """The host's own routes: health, metrics, the API document, and what the site says of itself."""
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from host.http.openapi import openapi_document
 from host.http.static import StaticFolder
 from host.services.metrics import CONTENT_TYPE, MetricsPage
 from host.site import Site
+
+REFUSED = {"gzip;q=0", "gzip;q=0.0", "gzip;q=0.00", "gzip;q=0.000"}
 
 OVERVIEW_INTERVAL_S = 1.0
 """How often an unchanged overview is sent again, so that its figures stay fresh."""
@@ -44,7 +47,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
         mounts = {"host": [described()], **site.mounts()}
-        return json_response(openapi_document(site.version, mounts))
+        return _gzipped(json_response(openapi_document(site.version, mounts)), request)
 
     @router.get("/-/plugins.json")
     async def plugins(request: Request) -> Response:
@@ -73,6 +76,16 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
         Page("/-/plugins", "Plugins", web / "plugins", context=lambda _: _host_only(site)),
         Page("/-/docs", "API", web / "docs"),
     ]
+
+
+def _gzipped(answer: Response, request: Request) -> Response:
+    """The answer, compressed for who accepts it (RFC 9110 §12.5.3): for large documents that repeat themselves."""
+    codings = [coding.strip().replace(" ", "") for coding in request.headers.get("accept-encoding", "").split(",")]
+    answer.headers.append((b"vary", b"accept-encoding"))
+    if any(coding == "gzip" or (coding.startswith("gzip;q=") and coding not in REFUSED) for coding in codings):
+        answer.body = gzip.compress(answer.body, compresslevel=6, mtime=0)
+        answer.headers.append((b"content-encoding", b"gzip"))
+    return answer
 
 
 async def _host_only(site: Site) -> Mapping[str, Any]:

@@ -22,9 +22,9 @@ def test_first_load_is_small(open_page: Open, path: str) -> None:
     visit = open_page(path)
     expect(visit.page.locator(".link-state")).to_have_text("live")
     sizes = {
-        request.url: len(response.body())
+        request.url: request.sizes()["responseBodySize"]
         for request in visit.requests
-        if not request.url.endswith("/events") and (response := request.response()) is not None
+        if not request.url.endswith("/events") and request.response() is not None
     }
     assert sum(sizes.values()) < FIRST_LOAD_BYTES_MAX, sizes
 

@@ -130,6 +130,17 @@ async def test_a_host_serves_its_plugins_and_what_it_says_of_them(installed: Pat
         assert (await host.http.get("/api/beta")).status_code == 404
 
 
+@pytest.mark.parametrize(("accepts", "coding"), [("gzip, br", "gzip"), ("gzip;q=0", None), ("identity", None)])
+async def test_the_api_document_is_compressed_for_who_accepts_it(
+    installed: Path, tmp_path: Path, accepts: str, coding: str | None
+) -> None:
+    async with running_host({"alpha": {}}, data_dir=tmp_path) as host:
+        answer = await host.http.get("/openapi.json", headers={"accept-encoding": accepts})
+        assert answer.headers.get("content-encoding") == coding
+        assert answer.headers["vary"] == "accept-encoding"
+        assert "/livez" in answer.json()["paths"]
+
+
 async def test_a_crash_is_503_on_its_own_routes_until_the_restart_and_nothing_else_notices(
     installed: Path, tmp_path: Path
 ) -> None:

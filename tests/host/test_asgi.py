@@ -421,3 +421,11 @@ async def test_event_stream_never_mixes_two_writers(peer: Peer) -> None:
             nursery.start_soon(stream.send, {"n": number})
     events = peer.body.split(b"\n\n")[1:-1]
     assert sorted(json.loads(event.removeprefix(b"data: "))["n"] for event in events) == list(range(20))
+
+
+async def test_request_gives_its_body_as_often_and_in_whichever_form_it_is_asked_for() -> None:
+    request = Request(http_scope(), Peer(b'{"a": 1}').receive, Peer().send)
+    with trio.fail_after(5):
+        assert await request.body() == b'{"a": 1}'
+        assert await request.json() == {"a": 1}
+        assert await request.json() == {"a": 1}

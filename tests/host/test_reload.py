@@ -89,7 +89,7 @@ async def running(
     def read() -> Settings:
         return load_settings(config, {}, sets)
 
-    application = Application(read(), Options(reload=read, **{"handle_signals": False, **options}))
+    application = Application(read(), Options(reload=read, **{"owns_process": False, **options}))
     before(application)
     async with trio.open_nursery() as nursery:
         await nursery.start(application.run)
@@ -170,7 +170,7 @@ async def test_the_process_is_given_longer_than_connections_to_end(
 
     monkeypatch.setattr(threading, "Timer", Timer)
     write(config, '[server.limits]\ngrace_s = "2m"\n')
-    async with running(config, handle_signals=True):
+    async with running(config, owns_process=True):
         pass
     assert [wait > 120 for wait in waits] == [True]
 
@@ -189,7 +189,7 @@ async def test_a_stop_while_a_plugin_starts_does_not_wait_for_it(config: Path) -
     write(config, "[plugins.slow]\nenabled = true\n")
     sets = [f"data.dir={config.parent / 'data'}", "server.port=0"]
     sets += [f"plugins.{name}.enabled=false" for name in find_candidates(safe_mode=True)[0]]
-    application = Application(load_settings(config, {}, sets), Options(handle_signals=False))
+    application = Application(load_settings(config, {}, sets), Options(owns_process=False))
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(application.run)

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit, urlunsplit
@@ -84,9 +85,21 @@ async def two_hosts(start_host):
     return hosts
 
 
+def data_directory(url, patience_s=20):
+    """Where that server's data are; asked again while it is still starting up after the last kill."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            with psycopg.connect(url) as connection:
+                return connection.execute("SHOW data_directory").fetchone()[0]
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def kill_postgres(servers):
-    with psycopg.connect(servers["postgres_url"]) as connection:
-        folder = connection.execute("SHOW data_directory").fetchone()[0]
+    folder = data_directory(servers["postgres_url"])
     os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
