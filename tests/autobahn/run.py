@@ -31,10 +31,11 @@ PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 def python27() -> str:
     """A CPython 2.7, or the end with a hint."""
-    named = os.environ.get("PYTHON27") or shutil.which("python2.7")
-    pyenv = sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python2.7"))
-    if named or pyenv:
-        return named or str(pyenv[-1])
+    # Pyenv's shim of that name works only where 2.7 is the chosen version.
+    pyenv = [str(path) for path in sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python2.7"))]
+    for found in (os.environ.get("PYTHON27"), *pyenv, shutil.which("python2.7")):
+        if found:
+            return found
     sys.exit("Autobahn's test suite needs CPython 2.7: pyenv install 2.7.18, or set PYTHON27")
 
 
