@@ -132,8 +132,14 @@ def figure_8_exactly(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
         # (c) S5 crashes, S1 comes back, leads, and gives its entry to a third. (d) It crashes, and S5 comes back.
         faults += [Fault(at + 150 * MS, K.CRASH, s5), Fault(at + 150 * MS, K.HEAL), Fault(at + 150 * MS, K.RESTART, s1)]
         faults += [Fault(at + n * MS, K.CAMPAIGN, s1) for n in (152, 190)]
-        crash = at + 220 * MS + prng.below(70 * MS)
-        faults += [Fault(crash, K.CRASH, s1), Fault(crash, K.RESTART, s5)]
+        # The third's disk is slow, so that its answer for the old entry comes after S1's own entry was cut off from it.
+        others = order[2:4]
+        cut = at + 228 * MS + prng.below(30 * MS)
+        faults += [Fault(at + 212 * MS, K.SLOW_DISK, n, 40) for n in others]
+        faults += [Fault(cut, K.CUT, s1, n) for n in others]
+        crash = at + 300 * MS
+        faults += [Fault(crash, K.SLOW_DISK, n, 0) for n in others]
+        faults += [Fault(crash, K.CRASH, s1), Fault(crash, K.HEAL), Fault(crash, K.RESTART, s5)]
         faults += [Fault(crash + n * MS, K.CAMPAIGN, s5) for n in (10, 50)]
         faults += [Fault(crash + 100 * MS, K.RESTART, n) for n in order]
     return plan, faults
