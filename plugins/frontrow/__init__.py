@@ -15,6 +15,7 @@ from plugins.frontrow import (
     commands,
     house_routes,
     order_routes,
+    room_routes,
     run_routes,
     sale_routes,
     subscription_routes,
@@ -85,6 +86,7 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         *order_routes.OPERATIONS,
         *audit_routes.OPERATIONS,
         *subscription_routes.OPERATIONS,
+        *room_routes.OPERATIONS,
         *run_routes.OPERATIONS[1:],
     )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)

@@ -16,6 +16,7 @@ from plugins.frontrow.core.idempotency import fingerprint
 from plugins.frontrow.core.tokens import Hold, nonce_for
 from plugins.frontrow.holds import GRANTED, TAKEN, UNPROTECTED
 from plugins.frontrow.live_house import LiveHouses
+from plugins.frontrow.room import Rooms
 from plugins.frontrow.venues import EventHouse, Venues
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Wish:
     area: int = 0
     quantity: int = 0
     key: str = ""
+    ticket: str = ""
+    """Of the waiting room, when the event has one."""
 
     @property
     def places(self) -> int:
@@ -82,10 +85,12 @@ class Holding:
         venues: Venues,
         live: LiveHouses,
         secret: bytes,
+        rooms: Rooms,
         tell_of_sale: Callable[[Hold, str], None] = lambda hold, buyer: None,
     ) -> None:
         """`tell_of_sale` is called with each hold that was sold, and its buyer; it must not block."""
         self.office = office
+        self._rooms = rooms
         self._tell_of_sale = tell_of_sale
         self._postgres = postgres
         self._venues = venues
@@ -103,6 +108,7 @@ class Holding:
         event = await self._venues.house(wish.event_id)
         if event is None:
             raise problems.no_event(wish.event_id)
+        await self._rooms.check_turn(wish.event_id, wish.buyer, wish.ticket)
         hold = Hold(wish.event_id, wish.seats, await self._nonce(wish), wish.area, wish.quantity)
         standing: Standing | None = None
         if event.places_per_buyer_max is not None or hold.area:

@@ -99,6 +99,7 @@ OPERATIONS: Final = (
         responses={
             201: HoldAnswer,
             400: "Malformed JSON or Idempotency-Key",
+            403: "Type “waiting-room”: it is not this buyer's turn",
             404: "No such event or tier",
             409: "Type “none-together”: no such seats are free; “busy”: others are faster; or as for a hold",
             413: "Too large",
@@ -262,7 +263,7 @@ class HouseRoutes:
         """Hold what was found; None when somebody else was faster, who is on the map then."""
         seats = tuple(sorted(event.seat_ids[position] for position in found.positions))
         try:
-            held = await self._holding.hold(Wish(event.event_id, wanted.buyer, seats, key=key))
+            held = await self._holding.hold(Wish(event.event_id, wanted.buyer, seats, key=key, ticket=wanted.ticket))
         except HttpProblem as problem:
             if problem.type not in ("held", "sold", "blocked"):
                 raise

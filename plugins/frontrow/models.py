@@ -15,6 +15,10 @@ Buyer = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"
 """Who a request says it is: visible ASCII. Scopes the Idempotency-Key and is written into the booking."""
 
 
+TicketId = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
+"""A ticket of a waiting room, where the event has one."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -35,6 +39,7 @@ class HoldRequest(_Strict):
     area: int | None = Field(None, ge=1, le=_ID_MAX)
     quantity: int = Field(0, ge=0, le=SEATS_MAX)
     buyer: Buyer = "guest"
+    ticket: TicketId = ""
 
     @model_validator(mode="after")
     def _seats_or_places(self) -> Self:
@@ -51,6 +56,7 @@ class BestRequest(_Strict):
     accessible: bool = False
     apart: bool = False
     buyer: Buyer = "guest"
+    ticket: TicketId = ""
 
 
 class EventRequest(_Strict):

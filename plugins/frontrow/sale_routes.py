@@ -62,6 +62,7 @@ OPERATIONS: Final = (
         responses={
             201: HoldAnswer,
             400: "Malformed JSON or Idempotency-Key",
+            403: "Type “waiting-room”: it is not this buyer's turn",
             404: "No such event, or no such area",
             409: "Type “sold”, “blocked” and “limit” are final; “held” may be tried again after Retry-After, "
             "“not-on-sale” when the sale is open",
@@ -150,7 +151,7 @@ class SaleRoutes:
         seats = in_lock_order(wanted.seats)
         event = await self._event(wanted.event_id)
         _check_seats(event, wanted, seats)
-        wish = Wish(wanted.event_id, wanted.buyer, seats, wanted.area or 0, wanted.quantity, key)
+        wish = Wish(wanted.event_id, wanted.buyer, seats, wanted.area or 0, wanted.quantity, key, wanted.ticket)
         return held_response(event, await self._holding.hold(wish), self._secret)
 
     async def release(self, request: Request) -> Response:

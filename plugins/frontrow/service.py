@@ -30,6 +30,8 @@ from plugins.frontrow.order_routes import OrderRoutes
 from plugins.frontrow.order_store import OrderStore
 from plugins.frontrow.payments import HttpPaymentProvider
 from plugins.frontrow.relay import RedisStream, Relay
+from plugins.frontrow.room import Rooms
+from plugins.frontrow.room_routes import RoomRoutes
 from plugins.frontrow.run_routes import RunRoutes
 from plugins.frontrow.run_store import RunStore
 from plugins.frontrow.runs import RunService, document_of
@@ -95,8 +97,16 @@ class FrontRow:
         feed = MapFeed(self.ctx.redis, installation.namespace, holds)
         live = LiveHouses(self.ctx.postgres, self.venues, holds, feed)
         self.maps = LiveMaps(live, feed)
+        rooms = Rooms(self.ctx.postgres)
+        RoomRoutes(self.ctx, rooms, self.venues).add_to(self.router)
         holding = Holding(
-            self.sale, self.ctx.postgres, self.venues, live, installation.secret, tell_of_sale=self._announce_hold_sold
+            self.sale,
+            self.ctx.postgres,
+            self.venues,
+            live,
+            installation.secret,
+            rooms,
+            tell_of_sale=self._announce_hold_sold,
         )
         SaleRoutes(self.sale, self.inventory, keys, installation, self.venues, holding).add_to(self.router)
         HouseRoutes(self.ctx, self.venues, live, self.maps, holding, installation.secret).add_to(self.router)
