@@ -18,6 +18,7 @@ from plugins.raft.core.settings import Settings
 from plugins.raft.shell import Observer, Shell, Transport
 from plugins.raft.storage import Files, Storage, StorageDamaged, StorageError, StorageFailed
 from plugins.raft.storage.frames import FRAME_HEAD, SEGMENT_HEAD
+from plugins.raft.storage.recovery import recover
 
 SEGMENT_BYTES = 1024 * 1024
 
@@ -163,8 +164,9 @@ class LabSeat:
 
     def _tail(self) -> tuple[Path, int]:
         """The last segment, and where its last frame ends."""
-        path = max(self.folder.glob("*.wal"))
-        return path, len(path.read_bytes().rstrip(b"\0"))
+        # Not where its zeros begin: a frame may end with some.
+        last = recover(self.folder, self.number).segments[-1]
+        return last.path, last.end
 
 
 async def open_seat(seat: LabSeat, durable: Durable, threads: trio.CapacityLimiter) -> tuple[Storage, Durable] | None:
