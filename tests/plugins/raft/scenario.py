@@ -8,6 +8,7 @@ A file holds scenarios: `== title`, a line `source: where the case comes from`, 
     change 1 voters 1 2 learners 3 [joint|explicit] · leave 1
     settle                              deliver and fsync until nothing happens any more; the clock stands still
     deliver 1>2 [Kind] · drop 1>2 [Kind] · repeat 1>2 Kind   those messages under way: once, never, or a copy more
+    keep 1>2 [Kind] · release           a copy of them is set aside; all those copies are under way now
     wait 300                            milliseconds; deadlines and deliveries happen in their order
     tick 1                              node 1's deadline is there, whatever the clock says
     cut 1>2 · cut 1-2 · isolate 1 · split 1 2 | 3 4 5 · heal
@@ -77,6 +78,7 @@ class Stage:
         self.disks: dict[int, Disk] = {}
         self.applied: dict[int, list[str]] = {}
         self.under_way: list[Message] = []
+        self.kept: list[Message] = []
         self.cuts: set[tuple[int, int]] = set()
         self.slow: set[int] = set()
         self.answers: dict[str, str] = {}
@@ -285,6 +287,15 @@ class Stage:
 
     def do_repeat(self, words: list[str]) -> None:
         self.under_way += self._chosen(words)
+
+    def do_keep(self, words: list[str]) -> None:
+        chosen = self._chosen(words)
+        assert chosen, "no such message is under way"
+        self.kept += chosen
+
+    def do_release(self, words: list[str]) -> None:
+        self.under_way += self.kept
+        self.kept = []
 
     def _links(self, word: str) -> list[tuple[int, int]]:
         if ">" in word:

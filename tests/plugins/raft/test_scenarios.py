@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.raft.sim.rules import RULES, NoSessions, Rule
 from tests.plugins.raft.scenario import Scenario, Stage, read_scenarios
 
 SCENARIOS = list(read_scenarios(Path(__file__).parent / "scenarios"))
@@ -18,6 +19,20 @@ def test_scenario(scenario: Scenario) -> None:
 def test_scenario_names_its_source_and_expects_something(scenario: Scenario) -> None:
     assert scenario.source
     assert any(text.startswith("expect") for _, text in scenario.steps)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.without is not NoSessions], ids=lambda rule: rule.name)
+def test_node_that_lacks_a_rule_fails_a_scenario(rule: Rule) -> None:
+    def fails(scenario: Scenario) -> bool:
+        stage = Stage()
+        stage.node_class = rule.without
+        try:
+            stage.run(scenario)
+        except AssertionError:
+            return True
+        return False
+
+    assert any(fails(scenario) for scenario in SCENARIOS)
 
 
 def test_titles_are_unique() -> None:
