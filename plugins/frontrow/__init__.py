@@ -14,6 +14,8 @@ from plugins.frontrow import (
     audit_routes,
     commands,
     house_routes,
+    operator_commands,
+    operator_routes,
     order_routes,
     room_routes,
     run_routes,
@@ -87,6 +89,7 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         *audit_routes.OPERATIONS,
         *subscription_routes.OPERATIONS,
         *room_routes.OPERATIONS,
+        *operator_routes.OPERATIONS,
         *run_routes.OPERATIONS[1:],
     )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)
@@ -131,5 +134,6 @@ def quartet_card(ctx: PluginContext, state: FrontRow) -> Card:
 
 @hookimpl
 def quartet_commands() -> Iterable[Command]:
-    """`quartet frontrow stampede`."""
+    """`quartet frontrow stampede`, and what operators type."""
     yield commands.STAMPEDE
+    yield from operator_commands.COMMANDS

@@ -26,6 +26,8 @@ from plugins.frontrow.inventory import Installation, Inventory
 from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.live_map import LiveMaps
 from plugins.frontrow.map_feed import MapFeed
+from plugins.frontrow.operator_routes import OperatorRoutes
+from plugins.frontrow.operators import Operators
 from plugins.frontrow.order_routes import OrderRoutes
 from plugins.frontrow.order_store import OrderStore
 from plugins.frontrow.payments import HttpPaymentProvider
@@ -74,6 +76,7 @@ class FrontRow:
         """Where the public books: the same two layers, with a claim that also knows orders, areas and limits."""
         self.checkout: Checkout | None = None
         self.provider: SimulatedProvider | None = None
+        self.operators: Operators
         self.maps: LiveMaps | None = None
         self.auditor = Auditor(ctx.postgres, ctx.log, self.settings.audit_interval)
         AuditRoutes(self.auditor).add_to(self.router)
@@ -113,6 +116,9 @@ class FrontRow:
         async with trio.open_nursery() as nursery:
             await nursery.start(desk.run)
             await self._open_checkout(nursery, holding, keys, installation)
+            assert self.checkout is not None
+            self.operators = Operators(self.ctx.postgres, self.checkout, live)
+            OperatorRoutes(self.ctx, self.operators).add_to(self.router)
             await nursery.start(self.runs.run, self.office)
             nursery.start_soon(self._tell_of_sales, holds, holding)
             await nursery.start(self.maps.run)
