@@ -40,10 +40,10 @@ def _command(name: str, text: str, run: _Run, arguments: Callable[[ArgumentParse
         parser.epilog = f"example: quartet frontrow {example}"
 
     async def serve_and_run(ctx: PluginContext, given: Namespace) -> int:
-        code = 1
+        codes: list[int] = []
         async with _serving(ctx) as front_row:
-            code = await run(front_row, given)
-        return code
+            codes.append(await run(front_row, given))
+        return codes[0]
 
     return Command(name, text, serve_and_run, with_example)
 
