@@ -17,7 +17,8 @@ const FLIGHTS_MAX = 90;
  * @property {SVGElement} timer
  * @property {SVGElement} name
  * @property {SVGElement} role
- * @property {SVGElement} figures
+ * @property {SVGElement} term
+ * @property {SVGElement} entries
  */
 
 /** @typedef {{dot: SVGElement, from: number, to: number, since: number, isLost: boolean}} Flight */
@@ -51,7 +52,8 @@ export class RaftRing extends HTMLElement {
       drawn.group.dataset.state = node.state;
       drawn.group.dataset.role = isUp ? node.role : "";
       write(drawn.role, isUp ? node.role : node.state);
-      write(drawn.figures, `term ${node.term} · ${node.commit}/${node.last}`);
+      write(drawn.term, `term ${node.term}`);
+      write(drawn.entries, `${node.commit}/${node.last}`);
     }
     this.#showLines(model);
   }
@@ -155,12 +157,13 @@ export class RaftRing extends HTMLElement {
 function drawNode(id) {
   const group = /** @type {SVGGElement} */ (make("g", { class: "ring-node" }));
   const timer = make("circle", { r: NODE + 4, class: "node-timer", pathLength: 100, transform: "rotate(-90)" });
-  const name = make("text", { y: -14, class: "node-name" });
-  const role = make("text", { y: 5, class: "node-role" });
-  const figures = make("text", { y: 22, class: "node-figures" });
+  const name = make("text", { y: -17, class: "node-name" });
+  const role = make("text", { y: 1, class: "node-role" });
+  const term = make("text", { y: 17, class: "node-term" });
+  const entries = make("text", { y: 31 });
   write(name, `n${id}`);
-  group.append(make("circle", { r: NODE, class: "node-disc" }), timer, name, role, figures);
-  return { group, timer, name, role, figures };
+  group.append(make("circle", { r: NODE, class: "node-disc" }), timer, name, role, term, entries);
+  return { group, timer, name, role, term, entries };
 }
 
 /**
