@@ -9,7 +9,9 @@ const RING = 132;
 const NODE = 47;
 /** A message travels for about a millisecond: nobody would see it. */
 const FLIGHT_MS = 420;
-const FLIGHTS_MAX = 90;
+const FLIGHTS_MAX = 120;
+/** Heartbeats leave room for what matters more. */
+const QUIET_MAX = 70;
 
 /**
  * @typedef {object} Drawn
@@ -65,8 +67,8 @@ export class RaftRing extends HTMLElement {
   fly(messages, now_ms) {
     if (this.#still.matches) return;
     for (const [kind, from, to, , takes_ms, flag] of messages) {
-      if (this.#flying.length >= FLIGHTS_MAX || !this.#drawn.has(from) || !this.#drawn.has(to)) continue;
       const isQuiet = kind === "H" || kind === "a" || kind === "R" || kind === "r";
+      if (this.#flying.length >= (isQuiet ? QUIET_MAX : FLIGHTS_MAX) || !this.#drawn.has(from) || !this.#drawn.has(to)) continue;
       const isLost = takes_ms < 0;
       const dot = isLost ? make("path", { d: "M-4-4L4 4M4-4L-4 4" }) : make("circle", { r: isQuiet ? "2.5" : "4.5" });
       dot.setAttribute("class", isLost ? "flight-lost" : flag === 1 ? "flight flight-refused" : isQuiet ? "flight flight-quiet" : "flight");
