@@ -1,0 +1,138 @@
+"""The board as visitors see it: two draw and come to one digest, a reload keeps it, faults do no lasting harm."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from host.testing import host_process
+from tests.browser.conftest import Open
+
+pytestmark = pytest.mark.browser
+
+BOARD = ".board"
+
+
+@pytest.fixture(scope="module")
+def host_url(
+    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A host with Liveboard alone."""
+    data_dir = tmp_path_factory.mktemp("host")
+    with host_process(
+        {"liveboard": {}}, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir
+    ) as host:
+        yield host.url
+
+
+def enter(open_page: Open, room: str, **options: object) -> Page:
+    page = open_page(f"/liveboard/{room}", **options).page
+    expect(page.locator(BOARD)).to_have_attribute("data-state", "live")
+    return page
+
+
+def draw(page: Page, *points: tuple[int, int]) -> None:
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+
+
+def expect_revision(page: Page, revision: int) -> str:
+    """The digest of the page, once it stands at that revision."""
+    expect(page.locator(BOARD)).to_have_attribute("data-rev", str(revision))
+    return page.locator(BOARD).get_attribute("data-digest") or ""
+
+
+def picture(page: Page) -> str:
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return str(page.evaluate("document.getElementById('marks').toDataURL()"))
+
+
+def test_two_draw_and_both_show_one_digest(open_page: Open) -> None:
+    one, other = enter(open_page, "two"), enter(open_page, "two")
+    draw(one, (300, 300), (400, 350))
+    draw(other, (500, 500), (560, 420), (600, 520))
+
+    digests = {expect_revision(page, 2) for page in (one, other)}
+
+    assert len(digests) == 1
+    expect(one.locator("[data-light=saved]")).to_have_text("1")
+    assert picture(one) == picture(other)
+    one.get_by_role("button", name="Proof").click()
+    expect(one.locator("#verdict")).to_have_attribute("data-verdict", "holds")
+    expect(one.locator("#digests [data-match=same]")).to_have_count(2)
+
+
+def test_reload_keeps_the_picture(open_page: Open) -> None:
+    page = enter(open_page, "kept")
+    empty = picture(page)
+    draw(page, (300, 300), (400, 350))
+    digest = expect_revision(page, 1)
+    drawn = picture(page)
+    assert drawn != empty
+
+    page.reload()
+
+    assert expect_revision(page, 1) == digest
+    assert picture(page) == drawn
+
+
+def test_undo_and_redo_are_ones_own(open_page: Open) -> None:
+    page, other = enter(open_page, "undo"), enter(open_page, "undo")
+    empty = picture(page)
+    draw(page, (300, 300), (400, 350))
+    expect_revision(page, 1)
+    drawn = picture(page)
+    expect(other.get_by_role("button", name="Undo")).to_be_disabled()
+
+    page.keyboard.press("Control+z")
+    expect_revision(page, 2)
+    assert picture(page) == empty
+    page.get_by_role("button", name="Redo").click()
+    expect_revision(page, 3)
+    assert picture(page) == drawn
+
+    other.get_by_role("button", name="Eraser").click()
+    draw(other, (320, 340), (360, 300))
+    expect_revision(page, 4)
+    assert picture(page) == empty
+
+
+def test_cut_off_one_draws_on_and_comes_back_to_the_same_digest(open_page: Open) -> None:
+    page, other = enter(open_page, "cut"), enter(open_page, "cut")
+    page.get_by_role("button", name="Proof").click()
+    page.get_by_role("button", name=re.compile("^Cut off")).click()
+    expect(page.locator(BOARD)).to_have_attribute("data-state", "offline")
+    draw(page, (300, 300), (400, 350))
+    draw(other, (500, 500), (560, 420))
+    expect_revision(other, 1)
+    expect(page.locator("[data-light=local]")).to_have_text("1")
+    expect_revision(page, 0)
+
+    page.get_by_role("button", name="Heal all").click()
+
+    assert expect_revision(page, 2) == expect_revision(other, 2)
+
+
+def test_shuffled_repeated_and_late_arrivals_come_to_the_same_digest(open_page: Open) -> None:
+    page, other = enter(open_page, "shuffle"), enter(open_page, "shuffle")
+    page.get_by_role("button", name="Proof").click()
+    for fault in ("Shuffle", "Duplicate"):
+        page.get_by_role("button", name=re.compile(f"^{fault}")).click()
+    for at in range(4):
+        draw(other, (300, 200 + 50 * at), (420, 220 + 50 * at))
+    digest = expect_revision(other, 4)
+
+    assert expect_revision(page, 4) == digest
+    assert picture(page) == picture(other)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_tools(open_page: Open, scheme: str) -> None:
+    page = enter(open_page, "phone", width=360, height=740, color_scheme=scheme, reduced_motion="reduce")
+    for name in ("Pen", "Eraser", "Undo", "Redo", "Blue", "Broad"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
