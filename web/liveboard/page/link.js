@@ -139,6 +139,7 @@ export class Link extends EventTarget {
 
   async #lost() {
     this.#drop();
+    if (this.state === "live") this.#tell("offline", "The connection was lost.");
     const { state, words } = await this.#explain();
     if (!this.#socket && !this.faults.cut) this.#again(words, 0, state);
   }

@@ -66,15 +66,16 @@ function paint() {
 /** How far each of one's own strokes has come, at its end. */
 function lights() {
   const now = performance.now();
+  /** @type {{x: number, y: number, stage: "local" | "sent" | "saved"}[]} */
   const found = [];
   for (const { operation } of board.replica.unsaved) {
     if (operation.kind !== "stroke" || !board.replica.picture.get(keyOf(operation))) continue;
-    found.push({ ...endOf(operation), stage: /** @type {const} */ (board.sent.has(keyOf(operation)) ? "sent" : "local") });
+    found.push({ ...endOf(operation), stage: board.sent.has(keyOf(operation)) ? "sent" : "local" });
   }
   for (const [saved, at] of savedAt) {
     const mark = board.replica.picture.get(saved)?.operation;
     if (now - at > LIGHT_MS) savedAt.delete(saved);
-    else if (mark?.kind === "stroke") found.push({ ...endOf(mark), stage: /** @type {const} */ ("saved") });
+    else if (mark?.kind === "stroke") found.push({ ...endOf(mark), stage: "saved" });
   }
   return found;
 }
@@ -114,10 +115,14 @@ function showState({ state, words }) {
   const short = /** @type {Record<string, string>} */ ({ live: "Live", connecting: "Connecting …", offline: "Offline", off: "Plugin off", error: "Stopped" });
   const isViewer = state === "live" && board.role === 0;
   byId("state").textContent = isViewer ? "Live, view only" : (short[state] ?? state);
-  const trouble = byId("trouble");
-  trouble.hidden = state === "live" || state === "connecting";
-  if (!trouble.hidden) /** @type {HTMLElement} */ (trouble.firstElementChild).textContent = words;
+  if (state !== "connecting") trouble(state === "live" ? "" : words);
   say();
+}
+
+/** @param {string} words none: there is no trouble */
+function trouble(words) {
+  byId("trouble").hidden = words === "";
+  /** @type {HTMLElement} */ (byId("trouble").firstElementChild).textContent = words;
 }
 
 /** @param {HTMLElement} button @param {string} words for a moment */
@@ -239,7 +244,7 @@ board.addEventListener("saved", (event) => {
 });
 board.addEventListener("lost", (event) => {
   const reasons = new Set(/** @type {CustomEvent} */ (event).detail.map((/** @type {{reason: string}} */ each) => each.reason));
-  showState({ state: "error", words: `The server refused some of what you drew: ${[...reasons].join(", ")}.` });
+  trouble(`The server refused some of what you drew: ${[...reasons].join(", ")}.`);
 });
 addEventListener("keydown", shortcut);
 addEventListener("hashchange", () => location.reload());

@@ -24,7 +24,7 @@ export class Proof {
     this.#board = board;
     this.#room = room;
     this.#key = key;
-    this.#opener.addEventListener("click", () => this.#open(this.#drawer.hidden));
+    this.#opener.addEventListener("click", () => this.#open(this.#drawer.hidden === true));
     byId("close-proof").addEventListener("click", () => this.#open(false));
     this.#drawer.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#open(false);
@@ -73,6 +73,7 @@ export class Proof {
       return;
     }
     try {
+      /** @type {Record<string, string>} */
       const headers = this.#key ? { "x-liveboard-key": this.#key } : {};
       const { data } = await requestJson(`/api/liveboard/rooms/${this.#room}`, { headers });
       let server = { rev: data.rev, digest: data.digest };
