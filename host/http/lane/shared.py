@@ -22,7 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
 # WebSockets written to in one go before others have their turn.
 _WRITES_PER_TURN = 64
-_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+_STATUS_LINES = {found.value: b"HTTP/1.1 %d %b\r\n" % (found, found.phrase.encode()) for found in HTTPStatus}
 
 
 @dataclass(slots=True)
@@ -36,19 +36,10 @@ class Shared:
     is_draining: bool = False
     # Trio's time at the last look at the clocks.
     now_s: float = 0.0
+    date_line: bytes = b""
     _date_s: int = 0
-    _heads: dict[int, bytes] = field(default_factory=dict)
     _unwritten: "list[Outbox]" = field(default_factory=list)
     _news: trio.Event = field(default_factory=trio.Event)
-
-    def head_for(self, status: int) -> bytes:
-        """The status line and the Date of an answer."""
-        head = self._heads.get(status)
-        if head is None:
-            date = format_date_time(self._date_s or time.time()).encode("ascii")
-            head = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, _PHRASES.get(status, b""), date)
-            self._heads[status] = head
-        return head
 
     def note_time(self) -> None:
         """Keep the time, and the date right to the second; called a few times a second."""
@@ -56,7 +47,7 @@ class Shared:
         date_s = int(time.time())
         if date_s != self._date_s:
             self._date_s = date_s
-            self._heads.clear()
+            self.date_line = b"date: %b\r\n" % format_date_time(date_s).encode("ascii")
 
     def flush_soon(self, outbox: "Outbox") -> None:
         """Have the flusher write out a WebSocket's line in its next turn."""
@@ -73,6 +64,11 @@ class Shared:
                 outbox.write_out()
                 if not count % _WRITES_PER_TURN:
                     await trio.lowlevel.checkpoint()
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 async def run_guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> bool:

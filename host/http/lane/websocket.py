@@ -24,7 +24,7 @@ from host.http.lane import frames
 from host.http.lane.outbox import Outbox
 from host.http.lane.request import Refusal, Request
 from host.http.lane.response import Exchange, checked_head
-from host.http.lane.shared import run_guarded
+from host.http.lane.shared import run_guarded, status_line
 
 if TYPE_CHECKING:
     from host.http.lane.http1 import Connection
@@ -190,7 +190,7 @@ class WebSocket:
         connection, limits = self._connection, self._limits
         key = dict(self._request.headers)[b"sec-websocket-key"]
         proof = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-        lines = [connection.shared.head_for(101), b"upgrade: websocket\r\n", b"connection: Upgrade\r\n"]
+        lines = [status_line(101), connection.shared.date_line, b"upgrade: websocket\r\n", b"connection: Upgrade\r\n"]
         lines.append(b"sec-websocket-accept: %b\r\n" % proof)
         self._policy = self._scope.get("quartet.websocket") or _DEFAULT_POLICY
         if self._policy.deflate:
