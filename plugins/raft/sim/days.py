@@ -345,6 +345,7 @@ DAYS: Final[tuple[Day, ...]] = (
     mixed,
     mixed,
     figure_8,
+    figure_8_exactly,
     duels,
     old_leaders,
     leases,
