@@ -105,6 +105,13 @@ def test_the_last_seconds_are_exported_after_a_replay(open_page: Open) -> None:
         page.get_by_role("link", name="Download the recording").click()
     assert download.value.path().stat().st_size > 0
 
+    page.get_by_role("link", name="watch it here").click()
+    expect(page.locator("#phase")).to_have_text("A recording.")
+    expect(page.locator("#replay-where")).to_have_text(re.compile(r"^0\.00 of "))
+    page.get_by_role("slider").press("End")
+    expect(page.locator("#replay-where")).to_have_text(re.compile(r"step (\d+) of \1$"))
+    expect(page.locator("#nodes tr")).to_have_count(5)
+
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_it_fits_without_scrolling_sideways(open_page: Open, width: int) -> None:

@@ -148,7 +148,10 @@ async function exportIt(button, showProblem) {
     const hash = document.createElement("code");
     hash.textContent = data.hash;
     const replayed = data.verified ? "The replay came to the same hash" : `The replay came to another hash, ${data.replayed_hash}, than`;
-    place.replaceChildren(link, ` (${data.steps.toLocaleString("en")} steps, ${data.bytes.toLocaleString("en")} bytes). ${replayed} `, hash, ".");
+    const watch = document.createElement("a");
+    watch.href = data.url;
+    watch.textContent = "watch it here";
+    place.replaceChildren(link, " or ", watch, ` (${data.steps.toLocaleString("en")} steps, ${data.bytes.toLocaleString("en")} bytes). ${replayed} `, hash, ".");
   } catch (error) {
     place.textContent = "";
     showProblem(error);

@@ -10,6 +10,7 @@ import { Stream } from "/assets/stream.js";
 import { enableButtons, enableControls, offerTargets, one } from "./controls.js";
 import { Model } from "./model.js";
 import { RaftProof } from "./proof.js";
+import { Replay } from "./replay.js";
 import { RaftRing } from "./ring.js";
 import { showChecks, showKeys, showLinks, showLogs, showNodes } from "./tables.js";
 
@@ -30,8 +31,10 @@ proof.showProblem = showProblem;
 enableControls(showProblem);
 offerTargets([...document.querySelectorAll("#nodes th")].map((cell) => Number((cell.textContent ?? "").slice(1))));
 
-const stream = new Stream("/api/raft/events", { onEvent: heard, onState: showLink });
-setInterval(() => showLink(stream.state), 1000);
+const recording = new URLSearchParams(location.search).get("recording");
+const stream = recording === null ? new Stream("/api/raft/events", { onEvent: heard, onState: showLink }) : null;
+if (stream !== null) setInterval(() => showLink(stream.state), 1000);
+if (recording !== null) void replay(recording);
 requestAnimationFrame(frame);
 
 follow({
@@ -51,6 +54,40 @@ function heard({ type, data }) {
     ring.fly(delta.m ?? [], now_ms);
   }
   isDirty = true;
+}
+
+/** @param {string} id of a recording, which is shown instead of the lab */
+async function replay(id) {
+  const phase = one("#phase", HTMLElement);
+  phase.textContent = "Loading the recording …";
+  const player = new Replay({
+    model,
+    onFrame: (messages) => {
+      ring.fly(messages, performance.now());
+      isDirty = true;
+    },
+    onJump: () => ring.clear(),
+  });
+  try {
+    const events = await player.load(id);
+    const from_ms = model.document.t;
+    const list = one("#recorded", HTMLOListElement);
+    list.hidden = false;
+    list.replaceChildren(
+      ...events.map(({ t, text }) => {
+        const item = document.createElement("li");
+        const when = document.createElement("b");
+        when.textContent = `${((t - from_ms) / 1000).toFixed(2)} s`;
+        item.append(when, `${text}.`);
+        return item;
+      }),
+    );
+    one("#narration", HTMLElement).textContent = "";
+    phase.textContent = "A recording.";
+  } catch (error) {
+    phase.textContent = "There is no recording to show.";
+    showProblem(error);
+  }
 }
 
 /** @param {import("./model.js").RaftEvent[]} events oldest first */
@@ -77,7 +114,7 @@ function show() {
   showKeys(model);
   showChecks(checks);
   offerTargets([...model.nodes.keys()].sort((a, b) => a - b));
-  const measured_at = model.dateOf(t).getTime() / 1000;
+  const measured_at = recording === null ? model.dateOf(t).getTime() / 1000 : null;
   const figures = /** @type {[string, number | string | null][]} */ ([
     ["leader", cluster.led && cluster.leader ? `n${cluster.leader}` : "nobody"],
     ["term", cluster.term],
@@ -89,7 +126,8 @@ function show() {
   ]);
   for (const [id, value] of figures) one(`#f-${id}`, LiveNumber).update({ value, measured_at });
   if (scenario !== null) {
-    const words = `${scenario.title}: ${scenario.step}${/[.!?]$/.test(scenario.step) ? "" : "."} Without a leader for ${scenario.leaderless_ms} ms so far${scenario.done ? "; it is over" : ""}.`;
+    const step = `${scenario.title}: ${scenario.step}${/[.!?]$/.test(scenario.step) ? "" : "."}`;
+    const words = scenario.done ? step : `${step} Without a leader for ${scenario.leaderless_ms} ms so far.`;
     const place = one("#scenario", HTMLElement);
     if (place.textContent !== words) place.textContent = words;
   }
@@ -135,7 +173,7 @@ function showPlugin(state, reason) {
     showProblem(new Problem({ kind: "http", status: 503, detail: `The lab is ${state}${reason === "" ? "" : `: ${reason}`}.` }));
   } else if (wasDown) {
     if (shownProblem instanceof Problem && shownProblem.status === 503) showProblem(null);
-    stream.retryNow();
+    stream?.retryNow();
   }
   enable();
 }

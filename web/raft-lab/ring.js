@@ -72,6 +72,7 @@ export class RaftRing extends HTMLElement {
       const isLost = takes_ms < 0;
       const dot = isLost ? make("path", { d: "M-4-4L4 4M4-4L-4 4" }) : make("circle", { r: isQuiet ? "2.5" : "4.5" });
       dot.setAttribute("class", isLost ? "flight-lost" : flag === 1 ? "flight flight-refused" : isQuiet ? "flight flight-quiet" : "flight");
+      dot.setAttribute("transform", `translate(${this.#place(from).join(" ")})`);
       this.#flights.append(dot);
       this.#flying.push({ dot, from, to, since: now_ms, isLost });
     }

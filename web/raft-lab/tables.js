@@ -103,6 +103,7 @@ export function showChecks(checks) {
       return item;
     }),
   );
+  if (checks.linearizable === undefined) return; // a recording holds what the nodes did, not what clients saw
   const { verdict, operations, open, found } = checks.linearizable;
   const said = verdict === "ok" ? "a legal order exists" : verdict === "illegal" ? `no legal order exists (${JSON.stringify(found)})` : "unknown";
   const text = `Linearizability of ${operations} client operations, ${open} open: ${said}.`;
