@@ -64,11 +64,11 @@ async def run(*command: str, stdin: bytes = b"") -> bytes:
     ids=" ".join,
 )
 async def test_curl(engine_name: str, options: tuple[str, ...]) -> None:
-    if options == ("--http2",) and engine_name == "hypercorn":
-        pytest.skip("hypercorn answers the upgrade of a request with a body by HTTP/2 without it")
+    # Hypercorn takes the upgrade of a request with a body to HTTP/2, and forgets the body.
+    body = b"" if options == ("--http2",) and engine_name == "hypercorn" else BODY
     async with serving(app, engine_name=engine_name) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        assert await run("curl", "-sS", "--fail", *options, "--data-binary", "@-", url, url, stdin=BODY) == BODY * 2
+        assert await run("curl", "-sS", "--fail", *options, "--data-binary", "@-", url, url, stdin=body) == body * 2
 
 
 NODE_FETCH = """
