@@ -31,7 +31,7 @@ export function showLogs(model) {
   draw("#logs", columns, () => {
     const newest = Math.max(0, ...columns.map(({ last }) => last));
     const oldest = Math.max(1, newest - ROWS_MAX + 1);
-    const head = make("tr", "", [make("th", "index", [], "number"), ...columns.map(({ id, isLeader }) => make("th", isLeader ? `n${id} leads` : `n${id}`, [], isLeader ? "leads" : ""))]);
+    const head = make("tr", "", [make("th", "no.", [], "number"), ...columns.map(({ id, isLeader }) => make("th", `n${id}`, isLeader ? [make("span", " leads")] : [], isLeader ? "leads" : ""))]);
     const rows = [];
     for (let index = oldest; index <= newest; index += 1) {
       rows.push(make("tr", "", [make("th", String(index), [], "number"), ...columns.map((column) => logCell(column, index))]));
