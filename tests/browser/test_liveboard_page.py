@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from host.testing import host_process
 from tests.browser.conftest import Open
@@ -136,3 +136,26 @@ def test_a_phone_shows_all_tools(open_page: Open, scheme: str) -> None:
     for name in ("Pen", "Eraser", "Undo", "Redo", "Blue", "Broad"):
         expect(page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_plugin_that_is_off_is_said_so_and_comes_back(open_page: Open) -> None:
+    page = open_page("/-/plugins", allowed=("503",)).page
+    is_off = True
+
+    def socket(route: WebSocketRoute) -> None:
+        if is_off:
+            route.close()
+        else:
+            route.connect_to_server()
+
+    page.route_web_socket(re.compile("/socket$"), socket)
+    page.route("**/api/liveboard/figures", lambda route: route.fulfill(status=503, body="{}"))
+    page.goto("/liveboard/off")
+    expect(page.locator(BOARD)).to_have_attribute("data-state", "off")
+    expect(page.get_by_role("alert")).to_contain_text("Liveboard is not running on this host just now.")
+
+    is_off = False
+    page.get_by_role("button", name="Try again").click()
+
+    expect(page.locator(BOARD)).to_have_attribute("data-state", "live")
+    expect(page.get_by_role("alert")).to_be_hidden()
