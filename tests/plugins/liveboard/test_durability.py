@@ -98,9 +98,31 @@ def data_directory(url, patience_s=20):
             time.sleep(0.05)
 
 
-def kill_postgres(servers):
+def has_ended(pid):
+    """Whether a process is gone, or a zombie that nobody has reaped yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@contextlib.contextmanager
+def postgres_killed(servers):
+    """Postgres and all its backends are gone for the block: the keeper, which would start it again, is held still."""
     folder = data_directory(servers["postgres_url"])
-    os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    postmaster = int((Path(folder) / "postmaster.pid").read_text().split()[0])
+    os.kill(servers["pid"], signal.SIGSTOP)
+    try:
+        os.kill(postmaster, signal.SIGSTOP)
+        backends = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        os.kill(postmaster, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while not all(map(has_ended, backends)):
+            assert time.monotonic() < deadline, "a backend has outlived its postmaster"
+            time.sleep(0.01)
+        yield
+    finally:
+        os.kill(servers["pid"], signal.SIGCONT)
 
 
 def kill_redis(servers):
@@ -178,11 +200,11 @@ async def test_postgres_and_redis_killed_lose_nothing_acknowledged(servers, star
         async with watcher.connected(host.url, "room"):
             await watcher.draw()
             await watcher.saved()
-            await trio.to_thread.run_sync(kill_postgres, servers)
-            await watcher.draw()
-            await watcher.send(f.Ping(1))
-            await watcher.expect(f.Pong)
-            assert len(watcher.unsaved) == 1, "what is not saved is not acknowledged, and the room lives on"
+            with postgres_killed(servers):
+                await watcher.draw()
+                await watcher.send(f.Ping(1))
+                await watcher.expect(f.Pong)
+                assert len(watcher.unsaved) == 1, "what is not saved is not acknowledged, and the room lives on"
             await watcher.until(lambda: not watcher.unsaved, 30)
         await trio.to_thread.run_sync(kill_redis, servers)
         saved = len(clients[0].acknowledged)
