@@ -77,6 +77,9 @@ class MessageReader:
         self._parts: list[bytes] = []
         self._text: list[str] = []
         self._utf8: IncrementalDecoder | None = None
+        # Of a text frame that is not whole yet: a decoder that runs ahead, and how much it has seen.
+        self._ahead: IncrementalDecoder | None = None
+        self._seen = 0
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -133,8 +136,10 @@ class MessageReader:
         self._check(first, second, size)
         end = start + size
         if len(buffer) < end:
+            if self._deflate is None and (first & 0x0F == TEXT or (first & 0x0F == 0 and self._utf8 is not None)):
+                self._look_ahead(start)
             return None
-        self._at = end
+        self._at, self._ahead = end, None
         masked = buffer[start:end] if size <= _SLICED_BYTES_MAX else memoryview(buffer)[start:end]
         return first, apply_mask(masked, buffer[start - 4 : start])
 
@@ -154,6 +159,19 @@ class MessageReader:
         elif self._size + size > self._message_bytes_max:
             raise self._too_big()
 
+    def _look_ahead(self, start: int) -> None:
+        """Refuse text at its first wrong byte, though its frame is not whole yet (RFC 6455 §8.1)."""
+        if self._ahead is None:
+            self._ahead, self._seen = _Utf8(), 0
+            if self._utf8 is not None:
+                self._ahead.setstate(self._utf8.getstate())
+        turn = self._seen % 4
+        mask = (self._buffer[start - 4 : start] * 2)[turn : turn + 4]
+        fresh = self._buffer[start + self._seen :]
+        self._seen += len(fresh)
+        if fresh:
+            _decoded(apply_mask(fresh, mask), self._ahead, is_final=False)
+
     def _add(self, opcode: int, payload: bytes, *, is_final: bool) -> None:
         """Keep a fragment; text is validated as it comes."""
         if opcode:
@@ -161,10 +179,7 @@ class MessageReader:
             self._utf8 = _Utf8() if opcode == TEXT else None
         self._size += len(payload)
         if self._utf8 is not None:
-            try:
-                self._text.append(self._utf8.decode(payload, is_final))
-            except UnicodeDecodeError:
-                raise FrameError(INVALID_DATA, "text is not UTF-8") from None
+            self._text.append(_decoded(payload, self._utf8, is_final=is_final))
         elif payload:
             # Empty fragments are not kept: nothing limits their number. (Empty strings are all one object.)
             self._parts.append(payload)
@@ -185,8 +200,8 @@ class MessageReader:
         return FrameError(TOO_BIG, f"messages are limited to {self._message_bytes_max} bytes")
 
 
-def _decoded(payload: bytes) -> str:
+def _decoded(payload: bytes, decoder: IncrementalDecoder | None = None, *, is_final: bool = True) -> str:
     try:
-        return payload.decode()
+        return payload.decode() if decoder is None else decoder.decode(payload, is_final)
     except UnicodeDecodeError:
         raise FrameError(INVALID_DATA, "text is not UTF-8") from None

@@ -115,6 +115,18 @@ def test_a_broken_frame_fails_the_connection_with_its_code(sent: bytes, code: in
     assert read([sent])[-1] == code
 
 
+@pytest.mark.parametrize("before", [b"", client_frame(TEXT, b"h\xc3", fin=False) + client_frame(PING, b"")])
+def test_text_is_refused_at_its_first_wrong_byte_not_at_the_end_of_its_frame(before: bytes) -> None:
+    good = b"\xa9" if before else b"a"
+    sent = client_frame(CONTINUATION if before else TEXT, good + "zwölf".encode() + b"\xf4\x90" + bytes(100))
+    # The mask may begin anywhere in what is looked at.
+    for step in (1, 2, 3, 5, 1000):
+        pieces = [sent[start : start + step] for start in range(0, 15, step)]
+        assert read([before, *pieces])[-1] == 1007, step
+    up_to_the_fault = sent[: 6 + len(good) + len("zwölf".encode()) + 1]
+    assert read([before, *(bytes([byte]) for byte in up_to_the_fault)]) == ([(PING, b"")] if before else [])
+
+
 def test_a_size_is_refused_before_anything_of_it_is_stored() -> None:
     assert read([bytes((0x82, 0x80 | 127)) + struct.pack("!Q", MAX + 1)]) == [1009]
 
