@@ -94,6 +94,16 @@ test("a stroke shows at once, is saved when the server says so, and is sent agai
   assert.deepEqual(replica.history?.map(({ operation }) => keyOf(operation)), [keyOf(entry.operation)]);
 });
 
+test("a frame that comes again is in the history once", () => {
+  const replica = new Replica(identity);
+  const other = new Replica(identity);
+  const operations = [STROKE, STROKE, STROKE].map((body) => ({ receipt: RECEIPT, bytes: other.make(body).entry.bytes }));
+  const first = { type: "committed", rev: 1, operations: operations.slice(0, 2) };
+  for (const frame of [first, first, { type: "committed", rev: 2, operations: operations.slice(1) }, first]) replica.receive(frame);
+  assert.deepEqual(replica.history?.map(({ operation }) => operation.seq), [1, 2, 3]);
+  assert.equal(replica.rev, 3);
+});
+
 test("an acknowledgement that was lost comes again", () => {
   const server = new Server();
   const replica = new Replica(identity);

@@ -159,13 +159,13 @@ export class Replica {
     if (effects.problem) return;
     /** @type {Set<string>} */
     const keys = new Set();
-    for (const { receipt, bytes } of frame.operations) {
+    for (const [at, { receipt, bytes }] of frame.operations.entries()) {
       // The bytes lie in the whole message, which need not stay.
       const entry = entryOf(bytes.slice());
       const key = keyOf(entry.operation);
       if (this.saved.add(entry) === "equivocation") effects.problem = `the server has another ${key}`;
       this.receipts.set(key, receipt);
-      if (frame.rev && this.history?.length === this.rev + keys.size) this.history.push(entry);
+      if (frame.rev && this.history?.length === frame.rev + at - 1) this.history.push(entry);
       for (const mark of this.picture.add(entry.operation)) effects.changed.add(mark);
       keys.add(key);
     }
