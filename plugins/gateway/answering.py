@@ -10,10 +10,9 @@ from typing import Final
 from pydantic_core import to_json
 
 from host.api import Send
-from plugins.gateway.calls import Meta, Outcome
+from plugins.gateway.calls import Meta
 from plugins.gateway.core.chat_forms import with_null_usage
 from plugins.gateway.core.errors import ApiError
-from plugins.gateway.core.reading import Reader, Whole
 from plugins.gateway.core.sse import frame
 
 Header = tuple[bytes, bytes]
@@ -23,7 +22,6 @@ EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_NULL_USAGE_SURFACES: Final = ("chat", "completions")
 
 
 def headers_of(meta: Meta, cache: str) -> list[Header]:
@@ -76,46 +74,6 @@ def error_frame(error: ApiError, surface: str, request_id: str) -> bytes:
         event = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
         return frame(to_json(event | {"sequence_number": 0}), b"error")
     return frame(to_json(error.document()))
-
-
-class ClientSink:
-    """Hands an answer straight to one client; its slowness is felt by the upstream."""
-
-    def __init__(self, send: Send, surface: str, cache: str, *, include_usage: bool) -> None:
-        self.has_begun = False
-        self.meta: Meta | None = None
-        self.outcome: Outcome | None = None
-        self._send = send
-        self._cache = cache
-        self._wants_null = include_usage and surface in _NULL_USAGE_SURFACES
-        self._include_usage = include_usage
-
-    async def begin(self, meta: Meta) -> None:
-        """See `Sink`."""
-        self.meta = meta
-
-    async def whole(self, whole: Whole) -> None:
-        """See `Sink`."""
-        assert self.meta is not None
-        self.has_begun = True
-        kind = (b"content-type", whole.content_type)
-        await send_whole(self._send, whole.body, headers_of(self.meta, self._cache), kind=kind)
-
-    async def frames(self, frames: list[bytes]) -> None:
-        """See `Sink`."""
-        assert self.meta is not None
-        if not self.has_begun:
-            self.has_begun = True
-            await begin_stream(self._send, headers_of(self.meta, self._cache))
-        data = joined(frames, null_usage=self._wants_null)
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self, reader: Reader | None, outcome: Outcome) -> None:
-        """See `Sink`."""
-        self.outcome = outcome
-        if reader is not None:
-            tail = (reader.usage_frame if self._include_usage else b"") + reader.trailer
-            await self._send({"type": "http.response.body", "body": tail})
 
 
 def joined(frames: Sequence[bytes], *, null_usage: bool) -> bytes:

@@ -76,6 +76,11 @@ class Flight:
             self._news.unpark_all()
             self._on_over(self)
 
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether one more reader would get all of the answer, as far as is known."""
+        return self.is_whole and not (self.scope.cancel_called or self.error or self.broken)
+
     def join(self) -> "Subscriber":
         """Become a reader of the answer, from its beginning."""
         assert self.is_whole

@@ -73,7 +73,7 @@ class Gateway:
             if self.settings.use_postgres:
                 await nursery.start(self.keys.run)
             nursery.start_soon(self._keep_metrics)
-            self.api.nursery = nursery
+            self.api.delivery.nursery = nursery
             task_status.started()
 
     async def figures(self) -> Sequence[Figure]:

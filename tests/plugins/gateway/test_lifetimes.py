@@ -251,7 +251,7 @@ async def test_slow_readers_hold_back_their_upstreams_and_not_memory(house: Hous
             nursery.start_soon(stall, number)
         await until(lambda: house.gateway.api.flights == readers)
         await trio.sleep(0.5)
-        flights = list(house.gateway.api._flights.values())
+        flights = list(house.gateway.api.delivery.flights.values())
         assert max(flight._written_bytes for flight in flights) < 4 * 2**20
         before = sum(flight._written_bytes for flight in flights)
         await trio.sleep(0.3)
