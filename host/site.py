@@ -68,7 +68,7 @@ class Site:
         pages = [
             {"path": route.path, "title": route.title, "plugin": unit.name}
             for unit in self.supervisor.units.values()
-            for route in self._routes(unit)
+            for route in unit.routes
             if isinstance(route, Page) and route.nav
         ]
         return {"name": "Quartet", "version": self.version, "pages": pages, "plugins": self.plugins()}
@@ -76,17 +76,20 @@ class Site:
     def mounts(self) -> dict[str, list[Mount]]:
         """The mounts of the plugins that run, by plugin."""
         return {
-            unit.name: [route for route in self._routes(unit) if isinstance(route, Mount)]
+            unit.name: [route for route in unit.routes if isinstance(route, Mount)]
             for unit in self.supervisor.units.values()
+            if unit.run is not None
         }
 
     async def overview(self) -> dict[str, Any]:
-        """Cards with their live figures, and the state of the host. A plugin whose figures fail shows none."""
+        """Cards with their live figures, and the state of the host. A plugin that is down, or whose figures fail,
+        shows none.
+        """
         cards: list[dict[str, Any]] = []
         for unit in tuple(self.supervisor.units.values()):
-            card = unit.run.card if unit.run else None
+            card = unit.card
             if card is not None:
-                cards.append(_card(unit, card, await self._figures(unit.name, card)))
+                cards.append(_card(unit, card, await self._figures(unit.name, card) if unit.state in UP else []))
         return {"cards": cards, "host": self.host()}
 
     def host(self) -> dict[str, Any]:
@@ -115,11 +118,8 @@ class Site:
         self._without_figures.pop(plugin, None)
         return figures
 
-    def _routes(self, unit: Supervised) -> list[Mount | Page]:
-        return unit.run.routes if unit.run else []
-
     def _running(self, unit: Supervised) -> dict[str, Any]:
-        plugin, run = unit.plugin, unit.run
+        plugin, run, services = unit.plugin, unit.run, unit.configured.run.services
         checks = run.checks if run else {}
         return {
             "name": unit.name,
@@ -131,13 +131,13 @@ class Site:
             "version": plugin.version,
             "origin": plugin.candidate.origin,
             "requires": list(plugin.info.requires),
-            "services": sorted(plugin.info.services),
+            "services": sorted(plugin.info.services if services is None else services),
             "docs_url": plugin.info.docs_url,
             "hooks": plugin.hooks,
             "restarts": unit.restarts,
             "start_ms": None if unit.start_duration_s is None else round(unit.start_duration_s * 1e3, 1),
             "tasks": run.task_names if run else [],
-            "routes": [route.path for route in self._routes(unit)],
+            "routes": [route.path for route in unit.routes] if run else [],
             "checks": [
                 {"name": name, "required": result.required, "error": result.error}
                 | {"age_s": _age_s(result.checked_at_s)}

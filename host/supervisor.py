@@ -18,6 +18,7 @@ from typing import Any, Literal
 import structlog
 import trio
 
+from host.descriptors import Card, Mount, Page
 from host.errors import HostError, ServiceUnavailable
 from host.plugin_run import House, PluginRun, RunSettings, crash_in, first_line, leaves
 from host.plugins import LoadedPlugin
@@ -57,7 +58,11 @@ class SupervisedConfig:
 
 @dataclass(slots=True)
 class Supervised:
-    """A plugin as the supervisor sees it. Read it freely; only the supervisor writes."""
+    """A plugin as the supervisor sees it. Read it freely; only the supervisor writes.
+
+    `routes` and `card` are those of the newest start that succeeded: a plugin that is down keeps its place in the
+    navigation and on the overview.
+    """
 
     plugin: LoadedPlugin
     configured: SupervisedConfig
@@ -70,6 +75,8 @@ class Supervised:
     last_failure: str = ""
     start_duration_s: float | None = None
     run: PluginRun | None = None
+    routes: list[Mount | Page] = field(default_factory=list)
+    card: Card | None = None
     wanted: bool = True
 
     @property
@@ -221,6 +228,7 @@ class Supervisor:
             async with trio.open_nursery() as nursery:
                 await nursery.start(run.run, name=f"plugin {unit.name}")
                 unit.start_duration_s = trio.current_time() - began_s
+                unit.routes, unit.card = run.routes, run.card
                 if not run.is_stopping:
                     self._enter(unit, PluginState.READY, "")
                     self._health_changed(unit)
