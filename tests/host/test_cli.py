@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from host import cli
-from host.cli import build_parser, main
-from host.commands import HELP, NAMES, Exit, command
+from host.cli import INTERRUPTED, main
+from host.commands import HELP, NAMES, Exit, command, command_line
+from host.commands.command_line import build_parser
 from host.commands.terminal import Terminal
 
 Capture = pytest.CaptureFixture[str]
@@ -206,8 +206,24 @@ def test_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(words: Any, terminal: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    monkeypatch.setattr(command_line, "_dispatch", interrupted)
     assert main(["version"]) == 130
+    assert INTERRUPTED == Exit.INTERRUPTED
+
+
+def test_interrupt_while_the_commands_are_imported_gets_no_traceback() -> None:
+    script = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name.startswith("host.commands"):
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from host.cli import main
+sys.exit(main(["version"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (Exit.INTERRUPTED, "")
 
 
 def test_reader_that_leaves_early_gets_no_traceback(config: Path) -> None:
@@ -228,9 +244,15 @@ def test_every_command_module_declares_what_the_parser_needs() -> None:
         command(name).add_arguments(ArgumentParser())
 
 
-def test_the_command_line_starts_light_so_that_ctrl_c_meets_it_ready(config: Path) -> None:
+def test_the_entry_imports_nothing_so_that_ctrl_c_meets_its_guard() -> None:
+    script = "import sys; before = set(sys.modules); import host.cli; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "host host.cli\n"
+
+
+def test_the_command_line_starts_light() -> None:
     heavy = "{'structlog', 'trio', 'pydantic', 'jinja2', 'importlib.metadata'}"
-    script = f"import host.cli, sys; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import host.commands.command_line, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 
