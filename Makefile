@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint setup bench clean autobahn
+.PHONY: run test test-hypercorn lint setup bench clean autobahn
 
 ## run: set everything up and serve the site on an embedded Postgres and Redis
 run: setup
@@ -11,6 +11,10 @@ run: setup
 ## test: set everything up and pass the tests
 test: setup
 	@$(BIN)/python -m pytest
+
+## test-hypercorn: the same tests, with every host on the engine that serves TLS and HTTP/2
+test-hypercorn: setup
+	@QUARTET_TEST_ENGINE=hypercorn $(BIN)/python -m pytest
 
 ## lint: format, lint, types and import rules
 lint: setup

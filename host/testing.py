@@ -10,6 +10,8 @@
 `running_host` runs the host inside the test, `host_process` as a child that can be signalled and killed. Both listen on
 a free port of loopback. Fixtures: `postgres_url`, `redis_url` (real servers, see `host.testing_servers`), `host_url` (a
 host process with all built-in plugins, shared by a module's tests).
+
+`QUARTET_TEST_ENGINE=hypercorn pytest` runs every one of these hosts on that engine.
 """
 
 import os
@@ -41,7 +43,21 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
 
+# Names the engine that serves the hosts of tests; without it they run on the default.
+ENGINE_VARIABLE = "QUARTET_TEST_ENGINE"
+
 Sections = Mapping[str, Mapping[str, Any]]
+
+
+def pytest_report_header() -> str | None:
+    """Say which engine is tested when it is not the default."""
+    return " ".join(("hosts run with", *engine_sets())) if engine_sets() else None
+
+
+def engine_sets() -> tuple[str, ...]:
+    """What `ENGINE_VARIABLE` asks of a host, as items for `--set`: for tests that start one by other means."""
+    name = os.environ.get(ENGINE_VARIABLE)
+    return (f"server.engine={name}",) if name else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ async def running_host(
     from host.errors import HostError
 
     config = _write_config(data_dir, plugins, postgres_url, redis_url)
-    application = Application(load_settings(config, {}, sets), Options(owns_process=False))
+    application = Application(load_settings(config, {}, (*engine_sets(), *sets)), Options(owns_process=False))
     failure: HostError | None = None
     async with trio.open_nursery() as nursery:
         try:
@@ -154,7 +170,7 @@ def started_host(config: Path, *, sets: tuple[str, ...] = (), python: str = sys.
         RuntimeError: it did not become ready; the text is what it printed.
     """
     command = [python, "-m", "host.cli", "run", "--config", str(config)]
-    command += [word for item in sets for word in ("--set", item)]
+    command += [word for item in (*engine_sets(), *sets) for word in ("--set", item)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("QUARTET_")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment

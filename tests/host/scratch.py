@@ -26,7 +26,8 @@ class Scratch:
 
     def run(self, *words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """Run `python *words` in the environment and return what came of it."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("QUARTET_", "PYTEST_"))}
+        ours = ("QUARTET__", "QUARTET_CONFIG", "PYTEST_")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         return subprocess.run(
             [str(self.python), *words],
             cwd=cwd or self.folder,

@@ -19,6 +19,7 @@ from host.errors import HostError
 from host.plugins import find_candidates
 from host.settings import Settings
 from host.supervisor import PluginState
+from host.testing import engine_sets
 from tests.host.fake_plugins import install
 
 PLUGIN = """
@@ -83,7 +84,7 @@ async def running(
     config: Path, before: Callable[[Application], None] = lambda application: None, **options: Any
 ) -> AsyncIterator[Application]:
     """A host for the block that reads `config` anew at each reload; `before` is called before it starts."""
-    sets = ["server.port=0", f"data.dir={config.parent / 'data'}"]
+    sets = [*engine_sets(), "server.port=0", f"data.dir={config.parent / 'data'}"]
     sets += [f"plugins.{name}.enabled=false" for name in find_candidates(safe_mode=True)[0]]
 
     def read() -> Settings:
@@ -187,7 +188,7 @@ async def test_a_unix_socket_goes_with_its_host(config: Path, tmp_path: Path) ->
 async def test_a_stop_while_a_plugin_starts_does_not_wait_for_it(config: Path) -> None:
     install(config.parent, "slow", SLOW)
     write(config, "[plugins.slow]\nenabled = true\n")
-    sets = [f"data.dir={config.parent / 'data'}", "server.port=0"]
+    sets = [*engine_sets(), f"data.dir={config.parent / 'data'}", "server.port=0"]
     sets += [f"plugins.{name}.enabled=false" for name in find_candidates(safe_mode=True)[0]]
     application = Application(load_settings(config, {}, sets), Options(owns_process=False))
     with trio.fail_after(10):
