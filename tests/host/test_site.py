@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import trio
 from structlog.testing import capture_logs
@@ -46,7 +45,7 @@ async def test_a_plugin_that_is_down_keeps_its_page_and_card_and_shows_no_figure
     async def figures() -> Sequence[Figure]:
         return [Figure("sold", 1)]
 
-    async def run(ctx: Any) -> None:
+    async def run() -> None:
         await fails.wait()
         raise RuntimeError("sold out of luck")
 

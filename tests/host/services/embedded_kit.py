@@ -98,3 +98,12 @@ def descendants(pid: int) -> set[int]:
         for child in path.read_text().split():
             found |= descendants(int(child))
     return found
+
+
+def named(processes: Iterable[int], title: bytes) -> int:
+    """The one of the processes whose command line holds `title`; others may end while one looks. Linux only."""
+    for pid in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if title in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    raise LookupError(title)

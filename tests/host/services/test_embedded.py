@@ -28,6 +28,7 @@ from tests.host.services.embedded_kit import (
     descendants,
     is_running,
     left_of,
+    named,
     public_directory,
     query,
     running,
@@ -222,7 +223,7 @@ async def test_stop_between_two_lives_of_the_postmaster_leaves_no_backend(data_d
     monkeypatch.setattr(postgres, "_IMMEDIATE", (signal.SIGQUIT, 0.05))
     async with running("postgres", data_dir) as pg:
         processes = descendants(pg.pid)
-        victim = next(pid for pid in processes if b"checkpointer" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        victim = named(processes, b"checkpointer")
         os.kill(victim, signal.SIGSTOP)  # So it does not notice either.
         os.kill(pg.pid, signal.SIGKILL)
         while pg.endpoint.pid() is not None:
