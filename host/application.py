@@ -194,7 +194,12 @@ class Application:
             response_timeout_s=settings.postgres.response_timeout,
             redis_timeout_s=settings.redis.timeout,
         )
-        policy = Policy(loopback=loopback, allowed_hosts=server.allowed_hosts, cors_origins=server.cors_origins)
+        policy = Policy(
+            loopback=loopback,
+            allowed_hosts=server.allowed_hosts,
+            cors_origins=server.cors_origins,
+            hsts_max_age_s=server.hsts_max_age,
+        )
         self.dispatcher = Dispatcher(limits=server.limits.to_limits(), policy=policy, pages=Pages(WEB, self._page_site))
         token = settings.admin.token.reveal() if settings.admin.token else None
         house = House(

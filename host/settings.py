@@ -90,6 +90,9 @@ EngineName = Annotated[str, BeforeValidator(_engine), WithJsonSchema({"enum": so
 OptionalItems = Annotated[
     Items | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
 ]
+OptionalAge = Annotated[
+    Duration | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
+]
 OptionalSeconds = Annotated[
     Seconds | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
 ]
@@ -147,6 +150,7 @@ class ServerSettings(Section):
     allowed_hosts: HostNames = ()
     cors_origins: Origins = ()
     trusted_proxies: Proxies = ()
+    hsts_max_age: OptionalAge = 30 * 86_400.0
     limits: LimitsSettings = LimitsSettings()
 
     @property

@@ -102,6 +102,7 @@ class Dispatcher:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self._name(scope, headers)
         exchange = _Exchange(send, request_id)
+        exchange.extra += self._policy.transport_headers(scope["scheme"], headers.get(b"host"))
         if self._pages is not None and scope["method"] in ("GET", "HEAD") and prefers_html(headers.get(b"accept", b"")):
             exchange.page = ProblemPage(self._pages, scope["path"], head=scope["method"] == "HEAD")
         entry: Entry | None = None
@@ -133,12 +134,13 @@ class Dispatcher:
         """The answer that needs no mount, if there is one. Raises `HttpProblem` when the request is refused."""
         policy, method = self._policy, scope["method"]
         origin = headers.get(b"origin")
+        before = len(exchange.extra)
         if origin is not None or policy.has_cors:
             exchange.extra += security.cors_headers(policy, origin, cross_origin=entry.cross_origin)
         if method == "OPTIONS":
             answer = security.preflight(policy, headers, cross_origin=entry.cross_origin)
             if answer is not None:
-                del exchange.extra[1:]
+                del exchange.extra[before:]
                 return answer
         if method not in security.SAFE_METHODS:
             if origin is not None:

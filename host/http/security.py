@@ -55,16 +55,23 @@ class Policy:
 
     `cors_origins` are origins of other sites (`https://app.example`) whose pages may call and read; "*" is all of them.
     Nothing here lets cookies or other ambient credentials through.
+
+    `hsts_max_age_s` is for how long a browser that got an answer by https asks for this site by https alone (RFC 6797);
+    None says nothing about it.
     """
 
     loopback: bool = True
     allowed_hosts: Sequence[str] = ()
     cors_origins: Sequence[str] = ()
+    hsts_max_age_s: float | None = None
+    _hsts: RawHeaders = field(init=False, default_factory=list)
     _origins: frozenset[bytes] = field(init=False)
     _names: frozenset[str] = field(init=False)
     _known: dict[bytes, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.hsts_max_age_s is not None:
+            self._hsts = [(b"strict-transport-security", b"max-age=%d" % self.hsts_max_age_s)]
         self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in self.cors_origins)
         self._names = frozenset(name.lower().rstrip(".") for name in self.allowed_hosts)
 
@@ -83,6 +90,17 @@ class Policy:
                 self._known.clear()
             known = self._known[host] = self._is_our_name(_name_of(host))
         return known
+
+    def transport_headers(self, scheme: str, host: bytes | None) -> RawHeaders:
+        """What an answer says about TLS.
+
+        Nothing over plain http, where browsers must ignore it (RFC 6797 §8.1), and nothing for localhost: there it
+        would bind every other server on that machine, too, whatever its port.
+        """
+        if scheme != "https" or not self._hsts or host is None:
+            return []
+        name = host.lower().partition(b":")[0]
+        return [] if name == b"localhost" or name.endswith(b".localhost") else self._hsts
 
     def is_friend(self, origin: bytes) -> bool:
         """Whether pages of that origin, which is not ours, may call and read."""
