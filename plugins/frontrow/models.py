@@ -187,7 +187,10 @@ class InvariantAnswer(BaseModel):
 
 
 class RunResult(BaseModel):
-    """The result of a run. Figures are null where they died with the host that ran it."""
+    """The result of a run. Figures are null where they died with the host that ran it.
+
+    `evidence_sha256` is a hash of the history and the verdict; the checker finds the same from the history alone.
+    """
 
     run_id: str
     url: str
@@ -211,3 +214,4 @@ class RunResult(BaseModel):
     started_at: float
     host: dict[str, Any]
     timeline: list[dict[str, float]]
+    evidence_sha256: str | None = None

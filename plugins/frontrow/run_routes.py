@@ -1,6 +1,7 @@
 """Stampedes over HTTP: start one, follow it, and read it again at its permanent address."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import trio
@@ -15,15 +16,18 @@ from host.api import (
     ServiceUnavailable,
     json_response,
 )
+from plugins.frontrow import check_run
 from plugins.frontrow.models import RunResult, RunsQuery, RunStarted, StampedeRequest
 from plugins.frontrow.run_store import RunStore
 from plugins.frontrow.runs import LiveRun, RunService, document_of
 
 STAMPEDE: Final = "/api/frontrow/stampede"
 RUNS: Final = "/api/frontrow/runs"
+CHECKER: Final = "/api/frontrow/check_run.py"
 PAGE_RUNS: Final = 20
 """Earlier runs on the page."""
 
+_CHECKER_SOURCE: Final = Path(check_run.__file__).read_bytes()
 _AWAY: Final = "The database is away"
 _NO_RUN: Final = "No such run, or it is older than those that are kept"
 _PREFER: Final = {
@@ -76,6 +80,7 @@ OPERATIONS: Final = (
         "What each buyer asked and heard: JSON lines, gzip",
         responses={200: "application/gzip", 404: _NO_RUN, 503: _AWAY},
     ),
+    Operation("GET", CHECKER, "The program that recomputes a verdict from a history", responses={200: "text/x-python"}),
 )
 
 
@@ -95,6 +100,7 @@ class RunRoutes:
         router.add("GET", RUNS + "/{run_id}", self.run)
         router.add("GET", RUNS + "/{run_id}/events", self.events)
         router.add("GET", RUNS + "/{run_id}/history", self.history)
+        router.add("GET", CHECKER, self.checker)
 
     async def stampede(self, request: Request) -> Response:
         wish = await request.json(StampedeRequest)
@@ -122,6 +128,13 @@ class RunRoutes:
         name = f'attachment; filename="frontrow-{run_id}.jsonl.gz"'
         headers = [(b"content-type", b"application/gzip"), (b"content-disposition", name.encode())]
         return Response(200, data, headers)
+
+    async def checker(self, request: Request) -> Response:
+        headers = [
+            (b"content-type", b"text/x-python; charset=utf-8"),
+            (b"content-disposition", b'attachment; filename="check_run.py"'),
+        ]
+        return Response(200, _CHECKER_SOURCE, headers)
 
     async def events(self, request: Request) -> None:
         run_id = request.params["run_id"]

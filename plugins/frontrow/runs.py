@@ -7,6 +7,7 @@ run is published as "unknown" and looked at again until it is there. A run whose
 """
 
 import gzip
+import hashlib
 import platform
 import secrets
 import time
@@ -21,6 +22,7 @@ import trio
 
 from host.api import HttpProblem, OutcomeUnknown, ServiceUnavailable
 from plugins.frontrow.box_office import BoxOffice
+from plugins.frontrow.check_run import verdict_hash
 from plugins.frontrow.claims import Claim
 from plugins.frontrow.core import documents, outcome
 from plugins.frontrow.core.arrivals import SEED_MAX
@@ -40,6 +42,14 @@ _RETRY_AFTER: Final = {"Retry-After": "1"}
 _AWAY: Final = (ServiceUnavailable, OutcomeUnknown)
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The raw history of a run: gzipped, and the SHA-256 of what was packed."""
+
+    packed: bytes
+    sha256: str
+
+
 @dataclass(slots=True, eq=False)
 class LiveRun:
     """A run in this process, until its result is kept. `finished` is set once there is a `document` to show."""
@@ -48,7 +58,7 @@ class LiveRun:
     stampede: Stampede
     office: BoxOffice
     document: dict[str, Any] | None = None
-    packed_history: bytes | None = None
+    evidence: "Evidence | None" = None
     finished: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -158,7 +168,7 @@ class RunService:
     async def history(self, run_id: str) -> bytes | None:
         """The raw history of a run, gzipped; None when there is none."""
         if (live := self._live.get(run_id)) is not None:
-            return live.packed_history
+            return live.evidence.packed if live.evidence is not None else None
         return await self._store.history(run_id)
 
     def _give_up_slot(self, buyers: int) -> None:
@@ -174,7 +184,6 @@ class RunService:
                 live.stampede.give_up()
                 if self._office is not None:
                     self._office.tally.add(live.office.tally)
-                await self._pack_history(live)
                 await self._decide(live)
             finally:
                 self._give_up_slot(live.stampede.history.buyers)
@@ -198,11 +207,14 @@ class RunService:
         try:
             with trio.fail_after(self._settings.claim_patience):
                 await self._settle(live)
+                if live.evidence is None:
+                    await self._gather_evidence(live)
                 counts = await count(
                     self._postgres, stampede.new_run.event_id, stampede.history, live.office.tally.last_line_crossed
                 )
                 document = self._document(live, "done", counts.by_name, counts.seats_sold, counts.oversold)
-                await self._store.save(live.run_id, "done", document, live.packed_history)
+                assert live.evidence is not None
+                await self._store.save(live.run_id, "done", document, live.evidence.packed)
         except (*_AWAY, trio.TooSlowError) as error:
             if live.document is None:
                 self._log.warning("run is undecided", run=live.run_id, error=str(error))
@@ -221,11 +233,12 @@ class RunService:
             claim = Claim(history.bookings[buyer], new_run.event_id, (seat_id,), f"buyer-{buyer}")
             is_booked = await live.office.claims.settle(claim) == "won"
             history.outcomes[buyer] = outcome.BOOKED if is_booked else outcome.UNAVAILABLE
+            history.settled.add(buyer)
             live.office.tally.unknowns_resolved += 1
 
-    async def _pack_history(self, live: LiveRun) -> None:
+    async def _gather_evidence(self, live: LiveRun) -> None:
         history, order = live.stampede.history, live.stampede.order
-        live.packed_history = await trio.to_thread.run_sync(pack, history, live.head, order, limiter=self._threads)
+        live.evidence = await trio.to_thread.run_sync(gather, history, live.head, order, limiter=self._threads)
 
     def _document(
         self,
@@ -250,7 +263,8 @@ class RunService:
             "redis": documents.layer_one(live.stampede.holds_missing, tally.holds_lost, history.attempts_sum()),
             "host": this_host(),
         }
-        return documents.with_invariants(document, state, verdict(findings), findings)
+        document = documents.with_invariants(document, state, verdict(findings), findings)
+        return {**document, "evidence_sha256": live.evidence and verdict_hash(live.evidence.sha256, document)}
 
     async def _look_after_those_left_behind(self) -> None:
         try:
@@ -288,9 +302,10 @@ def document_of(stored: StoredRun) -> dict[str, Any]:
     return {**head, "state": stored.state, "verdict": "unknown"}
 
 
-def pack(history: History, head: dict[str, Any], order: list[int]) -> bytes:
-    """The history as gzipped JSON lines. Takes about 3 µs a buyer; large ones belong into a thread."""
-    return gzip.compress("".join(to_lines(history, head, order)).encode(), compresslevel=6, mtime=0)
+def gather(history: History, head: dict[str, Any], order: list[int]) -> Evidence:
+    """The history as JSON lines, packed. Takes about 3 µs a buyer; large ones belong into a thread."""
+    lines = "".join(to_lines(history, head, order)).encode()
+    return Evidence(gzip.compress(lines, compresslevel=6, mtime=0), hashlib.sha256(lines).hexdigest())
 
 
 def this_host() -> dict[str, Any]:

@@ -23,7 +23,7 @@ _NAMES: Final = outcome.NAMES
 class History:
     """One slot a buyer. `seat` is the position of the seat that the buyer's latest answer was about."""
 
-    __slots__ = ("bookings", "buyers", "decided_ns", "gun_ns", "invoked_ns", "outcomes", "retries", "seat")
+    __slots__ = ("bookings", "buyers", "decided_ns", "gun_ns", "invoked_ns", "outcomes", "retries", "seat", "settled")
 
     def __init__(self, buyers: int) -> None:
         self.buyers = buyers
@@ -36,6 +36,8 @@ class History:
         self.retries = array("i", bytes(4 * buyers))
         # The id of the booking that a buyer asked layer 2 for, by buyer: only those who got that far have one.
         self.bookings: dict[int, str] = {}
+        # The buyers who were told "unknown", and for whom the truth was found out later.
+        self.settled: set[int] = set()
 
     def count(self, *outcomes: int) -> int:
         """How many buyers stand at one of these outcomes."""
@@ -130,8 +132,9 @@ def to_lines(history: History, head: Mapping[str, Any], order: Iterable[int]) ->
         invoked = (invoked_ns - gun_ns) // 1000 if invoked_ns else "null"
         decided = (decided_ns - gun_ns) // 1000 if decided_ns else "null"
         seat = history.seat[buyer] if history.seat[buyer] != NO_SEAT else "null"
-        booking = f',"booking":"{history.bookings[buyer]}"' if buyer in history.bookings else ""
+        more = f',"booking":"{history.bookings[buyer]}"' if buyer in history.bookings else ""
+        more += ',"settled":true' if buyer in history.settled else ""
         yield (
             f'{{"buyer":{buyer},"invoke_us":{invoked},"verdict_us":{decided},"seat":{seat},'
-            f'"attempts":{history.attempts(buyer)},"verdict":"{_NAMES[history.outcomes[buyer]]}"{booking}}}\n'
+            f'"attempts":{history.attempts(buyer)},"verdict":"{_NAMES[history.outcomes[buyer]]}"{more}}}\n'
         )
