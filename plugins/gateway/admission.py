@@ -1,4 +1,4 @@
-"""Who may ask: virtual keys, their limits and budgets; and what an open gateway lets in.
+"""Who may ask: virtual keys, and what an open gateway lets in. `limits` holds keys to what they may use.
 
 Without any key in the configuration the gateway is open to whoever the host takes for its administrator: everybody on
 loopback, elsewhere who shows the admin token. Simulated models are open to all, because they cost nothing.
@@ -15,7 +15,7 @@ from typing import Final
 from host.api import HttpProblem, Scope
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.limits import Bucket, Spending
-from plugins.gateway.core.usage import NANO, Usage
+from plugins.gateway.core.usage import NANO
 from plugins.gateway.settings import KeySettings
 from plugins.gateway.targets import Route
 
@@ -35,6 +35,11 @@ class Key:
     budget_period: str = "month"
     expires: date | None = None
     is_open: bool = False
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether it may not use as much as it likes."""
+        return self.requests is not None or self.tokens is not None or self.spending.budget_nano_usd is not None
 
     def may_use(self, name: str, route: Route) -> bool:
         """Whether it may ask for the model, by the name it used or the one it stands for."""
@@ -75,11 +80,11 @@ class Admission:
         del self._by_digest[key.digest]
         return True
 
-    def identify(self, headers: Mapping[bytes, bytes], now_ms: int) -> Key:
-        """Whose request it is, within its limit of requests, one of which is taken.
+    def identify(self, headers: Mapping[bytes, bytes]) -> Key:
+        """Whose request it is.
 
         Raises:
-            ApiError: 401 without a key that is good, 429 when its limit or its budget is used up.
+            ApiError: 401 without a key that is good.
         """
         if not self._by_digest:
             return self._open
@@ -89,7 +94,6 @@ class Admission:
         key = self._by_digest.get(_digest(shown))
         if key is None or (key.expires is not None and datetime.now(UTC).date() > key.expires):
             raise ApiError(401, "invalid_api_key", "Incorrect API key provided, or it has expired")
-        _charge(key, now_ms)
         return key
 
     def check(self, key: Key, name: str, route: Route, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
@@ -113,15 +117,6 @@ class Admission:
         except HttpProblem:
             message = "This gateway has no keys configured, so only its administrator may use real providers"
             raise ApiError(401, "key_required", message) from None
-
-    def bill(self, tenant: str, usage: Usage, cost_nano_usd: int) -> None:
-        """A key's request has cost so much."""
-        key = self.by_name.get(tenant)
-        if key is None:
-            return
-        key.spending.add(cost_nano_usd, period_of(key.budget_period))
-        if key.tokens is not None:
-            key.tokens.take(usage.total_tokens, monotonic_ms())
 
 
 def key_of(name: str, settings: KeySettings, digest: bytes) -> Key:
@@ -147,28 +142,6 @@ def period_of(kind: str) -> int:
         now = datetime.now(UTC)
         return now.year * 12 + now.month
     return 0
-
-
-def monotonic_ms() -> int:
-    """The clock of the limits."""
-    return time.monotonic_ns() // 1_000_000
-
-
-def _charge(key: Key, now_ms: int) -> None:
-    if key.spending.is_exhausted(period_of(key.budget_period)):
-        raise ApiError(
-            429,
-            "insufficient_quota",
-            "This key has used up its budget",
-            type="insufficient_quota",
-            should_retry=False,
-        )
-    for bucket, amount, what in ((key.tokens, 1.0, "tokens"), (key.requests, 1.0, "requests")):
-        if bucket is not None and (wait_ms := bucket.wait_ms(amount, now_ms)):
-            message = f"Rate limit reached: this key has so many {what} a minute"
-            raise ApiError(429, "rate_limit_exceeded", message, retry_after_s=wait_ms / 1000)
-    if key.requests is not None:
-        key.requests.take(1.0, now_ms)
 
 
 def _shown(headers: Mapping[bytes, bytes]) -> bytes:

@@ -30,6 +30,7 @@ from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.usage import estimate_tokens
 from plugins.gateway.delivery import Delivery
 from plugins.gateway.exchange import Exchange, is_leaving
+from plugins.gateway.limits import OwnLimits
 from plugins.gateway.models import model_document, models_document
 from plugins.gateway.pipeline import Pipeline, no_answer, now_ms
 from plugins.gateway.settings import Settings
@@ -54,6 +55,7 @@ class Api:
         pipeline: Pipeline,
         store: Store,
         admission: Admission,
+        limits: OwnLimits,
         telemetry: Telemetry,
         draining: trio.Event,
     ) -> None:
@@ -63,6 +65,7 @@ class Api:
         self._pipeline = pipeline
         self._store = store
         self._admission = admission
+        self._limits = limits
         self._telemetry = telemetry
         self._memo: OrderedDict[bytes, Asked] = OrderedDict()
         self._shadows = 0
@@ -106,7 +109,7 @@ class Api:
         method = exchange.scope["method"]
         is_models = path == MODELS or path.startswith(f"{MODELS}/")
         if is_models and method in ("GET", "HEAD"):
-            self._admission.identify(exchange.headers, now_ms())
+            await self._identify(exchange)
             name = path.removeprefix(MODELS).lstrip("/")
             body = model_document(self._targets, name) if name else models_document(self._targets)
             await send_whole(exchange.send, b"" if method == "HEAD" else body, ())
@@ -121,8 +124,7 @@ class Api:
         is_form = exchange.surface in RELAYED and content_type.startswith(b"multipart/form-data")
         if not is_form and not content_type.startswith(b"application/json"):
             raise ApiError(415, "unsupported_media_type", "send the request as application/json")
-        key = self._admission.identify(headers, now_ms())
-        exchange.key = key.tenant
+        key = await self._identify(exchange)
         raw = await read_body(exchange.receive, self._settings.body_bytes_max)
         controls = controls_of(headers)
         digest = digest_of_body(key.tenant, exchange.surface, variant_of(headers), raw)
@@ -147,6 +149,13 @@ class Api:
             await self.delivery.solo(exchange, call, asked)
         else:
             await self._through_cache(exchange, asked.key, call, asked, controls)
+
+    async def _identify(self, exchange: Exchange) -> Key:
+        key = self._admission.identify(exchange.headers)
+        exchange.key = key.tenant
+        if key.has_limits:
+            await self._limits.charge(key, now_ms())
+        return key
 
     async def _through_cache(
         self, exchange: Exchange, key: bytes, call: Call, asked: Asked, controls: Controls

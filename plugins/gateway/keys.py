@@ -17,6 +17,8 @@ from pydantic_core import from_json
 from host.api import HttpProblem, OutcomeUnknown, Secret, ServiceUnavailable
 from plugins.gateway.admission import Admission, Key, key_of, period_of
 from plugins.gateway.core.usage import NANO, Usage
+from plugins.gateway.limits import OwnLimits
+from plugins.gateway.pipeline import now_ms
 from plugins.gateway.settings import KeySettings, Name
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ class NewKey(BaseModel):
 class KeyDesk:
     """Makes, lists and withdraws keys, and keeps the ledger. `run` must run when there is a Postgres."""
 
-    def __init__(self, admission: Admission, postgres: "Postgres | None") -> None:
+    def __init__(self, admission: Admission, limits: OwnLimits, postgres: "Postgres | None") -> None:
         self._admission = admission
+        self._limits = limits
         self._postgres = postgres
         self._configured = frozenset(admission.by_name)
         # (tenant, model) to requests, input tokens, output tokens, nano-dollars; not yet written, and in all.
@@ -56,7 +59,9 @@ class KeyDesk:
 
     def bill(self, tenant: str, model: str, usage: Usage, cost_nano_usd: int) -> None:
         """An upstream has worked for a key: also for a stream that was broken off."""
-        self._admission.bill(tenant, usage, cost_nano_usd)
+        key = self._admission.by_name.get(tenant)
+        if key is not None:
+            self._limits.bill(key, usage, cost_nano_usd, now_ms())
         for book in (self._ledger, self._unwritten) if self._postgres is not None else (self._ledger,):
             line = book[tenant, model]
             line[0] += 1

@@ -13,6 +13,7 @@ from plugins.gateway.admission import Admission
 from plugins.gateway.core.dialects.table import Dialect
 from plugins.gateway.endpoints import Api
 from plugins.gateway.keys import KeyDesk
+from plugins.gateway.limits import OwnLimits, SharedLimits
 from plugins.gateway.pipeline import Pipeline, now_ms
 from plugins.gateway.proof import Proof
 from plugins.gateway.settings import Settings
@@ -48,7 +49,9 @@ class Gateway:
         self.targets = Targets(settings, list(self.simulated.values()))
         self.telemetry = Telemetry(ctx.metrics, now_ms)
         self.admission = Admission(settings.virtual_keys, ctx.require_admin)
-        self.keys = KeyDesk(self.admission, ctx.postgres if settings.use_postgres else None)
+        redis = ctx.redis if settings.use_redis else None
+        self.limits = OwnLimits() if redis is None else SharedLimits(redis, settings.limits)
+        self.keys = KeyDesk(self.admission, self.limits, ctx.postgres if settings.use_postgres else None)
         self.telemetry.bill = self.keys.bill
         most = settings.upstream_connections_max
         self.transport = TrioTransport(
@@ -56,9 +59,17 @@ class Gateway:
         )
         self.upstreams = Upstreams(self.transport, settings.clocks)
         self.pipeline = Pipeline(settings, self.upstreams, self.telemetry)
-        redis = ctx.redis if settings.use_redis else None
         self.store = Store(settings.cache, redis, frozenset(self.simulated))
-        self.api = Api(settings, self.targets, self.pipeline, self.store, self.admission, self.telemetry, ctx.draining)
+        self.api = Api(
+            settings,
+            self.targets,
+            self.pipeline,
+            self.store,
+            self.admission,
+            self.limits,
+            self.telemetry,
+            ctx.draining,
+        )
         self.proof = Proof(self.api, self.simulated.get("proof-primary"))
         stats = Stats(self.telemetry, self.targets, self.store, self.pipeline, self.api, self.simulated)
         self.admin = AdminRoutes(ctx, stats, self.store, self.proof, self.keys, self.simulated)
@@ -70,6 +81,8 @@ class Gateway:
                 await nursery.start(provider.run)
             if self.settings.use_redis:
                 nursery.start_soon(self.store.run)
+            if isinstance(self.limits, SharedLimits):
+                nursery.start_soon(self.limits.run)
             if self.settings.use_postgres:
                 await nursery.start(self.keys.run)
             nursery.start_soon(self._keep_metrics)
@@ -103,6 +116,8 @@ class Gateway:
             memory = self.store.memory
             self.telemetry.totals["cache_evictions_total"] = memory.evicted_count
             self.telemetry.totals["retries_refused_total"] = self.pipeline.retry_budget.refused_count
+            if isinstance(self.limits, SharedLimits):
+                self.telemetry.totals["limits_unavailable_total"] = self.limits.unavailable_count
             worst: dict[str, int] = {}
             for target in self.targets.known():
                 state = _STATES[target.breaker.state]

@@ -88,6 +88,15 @@ class KeySettings(Part):
     expires: str = Field(default="", description="A date, 2027-01-31, after which it is refused.")
 
 
+class LimitsSettings(Part):
+    """The limits of keys, with `use_redis` those of all hosts together."""
+
+    without_redis: Literal["open", "closed"] = Field(
+        default="open", description="open: by the host's own counts; closed: refuse."
+    )
+    redis_timeout: Duration = Field(default=0.25, gt=0, le=10)
+
+
 class SimulatedSettings(Part):
     """The simulated providers: real servers on loopback with the real wire formats, and invented answers."""
 
@@ -162,6 +171,7 @@ class Settings(Part):
     upstream_connections_max: int = Field(default=2000, ge=1, le=60_000)
     use_postgres: bool = False
     use_redis: bool = False
+    limits: LimitsSettings = LimitsSettings()
     simulated: SimulatedSettings = SimulatedSettings()
     clocks: ClockSettings = ClockSettings()
     retries: RetrySettings = RetrySettings()

@@ -45,7 +45,7 @@ class House:
 
     async def settled(self) -> None:
         """Wait until nothing is under way any more."""
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not self.is_settled():  # noqa: ASYNC110
                 await trio.sleep(0.002)
 

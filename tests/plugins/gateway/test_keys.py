@@ -160,7 +160,7 @@ async def test_requests_that_are_none_are_refused_in_openais_shape(tmp_path: Pat
 
 def test_identify_compares_digests_and_never_keeps_the_key() -> None:
     admission = Admission({}, lambda scope: None)
-    assert admission.identify({}, 0).is_open
+    assert admission.identify({}).is_open
     key = Key("k", b"d", models=("gpt-*",))
     route: Any = type("R", (), {"name": "mine/llama"})
     with pytest.raises(ApiError, match="may not") as refused:

@@ -46,7 +46,7 @@ async def leave_after(house: House, path: str, body: dict[str, Any], left: Calla
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not condition():  # noqa: ASYNC110
             await trio.sleep(0.001)
 
