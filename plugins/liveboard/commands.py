@@ -53,14 +53,15 @@ async def _soak(ctx: PluginContext, arguments: Namespace) -> int:
 
 def _verify_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="a board's certificate, as its page offers it")
+    parser.add_argument("--key", help="the room's key in hex, as known from elsewhere; else the certificate's own")
     parser.epilog = "example: quartet liveboard verify board.json"
 
 
 async def _verify(ctx: PluginContext, arguments: Namespace) -> int:
-    """Recompute a certificate's digest and root from its operations. Exit code 0 when they are what it says, else 1."""
+    """Recompute a certificate from its operations and check its signature. Exit code 0 when all of it holds, else 1."""
     text = await trio.Path(arguments.file).read_text()
     try:
-        found = verify(json.loads(text))
+        found = verify(json.loads(text), arguments.key)
     except (CertificateError, ValueError) as error:
         sys.stdout.write(f"does not hold: {error}\n")
         return 1

@@ -11,6 +11,7 @@ import trio
 
 from host.api import HttpProblem, Operation, Request, Response, Router, json_response
 from plugins.liveboard import access
+from plugins.liveboard.certificates import public_key, signed
 from plugins.liveboard.core.frames import EDIT, VIEW
 from plugins.liveboard.core.operations import IMAGE_TYPES
 from plugins.liveboard.models import ProofAnswer, ProofRequest, RoomAnswer, RoomRequest
@@ -38,7 +39,9 @@ OPERATIONS: Final = (
     ),
     Operation("GET", "/api/liveboard/rooms/{room}", "A room: its name, revision and digest."),
     Operation("GET", "/api/liveboard/rooms/{room}/digests/{rev}", "The digest of the board as it stood at a revision."),
-    Operation("GET", "/api/liveboard/rooms/{room}/certificate", "All operations with receipts, digest and root."),
+    Operation(
+        "GET", "/api/liveboard/rooms/{room}/certificate", "All operations with receipts, digest and root, signed."
+    ),
     Operation(
         "POST",
         "/api/liveboard/rooms/{room}/images",
@@ -121,6 +124,7 @@ class RoomRoutes:
                 "rev": log.rev,
                 "digest": log.digest_at(log.rev).hex(),
                 "root": log.board.root.hex(),
+                "key": public_key(room.row.secret, room.id),
                 "bytes": log.bytes,
                 "clients": len(room.presence.people()),
                 "checks_passed": room.checks_passed,
@@ -140,23 +144,15 @@ class RoomRoutes:
         """Everything that is needed to recompute the digest and the root without this server."""
         room = await self._enter(request)
         log = room.log
-        rev = log.rev
+        # All in one step: the board may grow while its operations are written out.
+        head = signed(room.row.secret, room.id, log.rev, log.digest_at(log.rev), log.board.root)
         operations = []
-        for at in range(1, rev + 1):
+        for at in range(1, head["rev"] + 1):
             entry = log.entry(at)
             operations.append({"bytes": entry.data.hex(), "receipt": log.receipt(entry.leaf).hex()})
             if at % 1000 == 0:
                 await trio.lowlevel.checkpoint()
-        body = {
-            "format": "liveboard-certificate-1",
-            "room": room.id,
-            "rev": rev,
-            "digest": log.digest_at(rev).hex(),
-            "operations": operations,
-        }
-        if log.rev == rev:
-            body["root"] = log.board.root.hex()
-        return json_response(body)
+        return json_response({**head, "operations": operations})
 
     async def put_image(self, request: Request) -> Response:
         room = await self._enter(request, role=EDIT)

@@ -4,9 +4,11 @@ The vectors are a promise to other implementations. When one changes that was pu
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from plugins.liveboard.certificates import signed
 from plugins.liveboard.core import frames as core_frames
 from plugins.liveboard.core import operations as o
 from plugins.liveboard.core.codec import encode_operation
@@ -197,6 +199,37 @@ def frames() -> list[dict[str, Any]]:
     return [{"frame": document, "bytes": encode_frame(frame_of(document)).hex()} for document in documents]
 
 
+def certificates() -> list[dict[str, Any]]:
+    """A certificate that holds, and what others make of it; `fault` is what a verifier says, "" when it holds."""
+    entries = random_board(4, 12)
+    whole = OperationSet(entries)
+    good = {
+        **signed(bytes(32), "room", len(whole), whole.digest, whole.root),
+        "operations": [{"bytes": entry.data.hex(), "receipt": "00" * 16} for entry in entries],
+    }
+    other_key = signed(b"another room" + bytes(20), "room", len(whole), whole.digest, whole.root)
+    first, *rest = good["operations"]
+    operation = entries[0].operation
+    flipped = {**first, "bytes": encode_operation(replace(operation, lamport=operation.lamport ^ 1 or 2)).hex()}
+    faults = {
+        "its digest is": {"operations": [flipped, *rest]},
+        "its rev is": {"operations": rest},
+        "revision 2 repeats an operation": {"operations": [first, first, *rest]},
+        "revision 1 is no operation": {"operations": [{**first, "bytes": first["bytes"][:-2]}, *rest]},
+        "its root is": {"root": "00" * 32},
+        "it is no liveboard-certificate-1": {"format": "liveboard-certificate-2"},
+        "the signature is not that of its key": {"key": other_key["key"]},
+        "the signature is not that of its key ": {"room": "another"},
+    }
+    cut = OperationSet(entry for entry in entries if entry.operation.id != entries[0].operation.id)
+    gap = {**signed(bytes(32), "room", len(cut), cut.digest, cut.root), "operations": rest}
+    return [
+        {"fault": "", "certificate": good},
+        *({"fault": fault.strip(), "certificate": {**good, **change}} for fault, change in faults.items()),
+        {"fault": "operations stand behind a gap", "certificate": gap},
+    ]
+
+
 _HEX = {"site", "token", "digest", "receipt", "bytes", "state", "ink", "root", "left", "right"}
 
 
@@ -234,6 +267,7 @@ def documents() -> dict[str, Any]:
         "malformed.json": malformed(),
         "trees.json": trees(),
         "frames.json": frames(),
+        "certificates.json": certificates(),
         "boards.json": [board(seed, count) for seed, count in BOARDS],
     }
 
