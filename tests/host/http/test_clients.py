@@ -1,10 +1,13 @@
-"""Clients that nobody here wrote, against both engines. What is not installed is skipped aloud."""
+"""Clients that nobody here wrote, against both engines. Chromium is in `tests/browser/test_engines.py`.
 
-import importlib.util
+What is not installed is skipped aloud, and in CI fails; `.ci/run` installs it.
+"""
+
 import json
 import os
-import shutil
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,15 +18,9 @@ import trio_websocket
 from host.api import WebSocket
 from host.descriptors import Receive, Scope, Send
 from tests.host.http.serving import every_engine, serving
+from tests.needs import missing, needed
 
 BODY = os.urandom(300_000)
-
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None, reason="NOT RUN: Node is not installed (apt install nodejs)"
-)
-needs_curl = pytest.mark.skipif(
-    shutil.which("curl") is None, reason="NOT RUN: curl is not installed (apt install curl)"
-)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +47,6 @@ async def run(*command: str, stdin: bytes = b"") -> bytes:
     return bytes(done.stdout)
 
 
-@needs_curl
 @every_engine
 @pytest.mark.parametrize(
     "options",
@@ -64,6 +60,7 @@ async def run(*command: str, stdin: bytes = b"") -> bytes:
     ids=" ".join,
 )
 async def test_curl(engine_name: str, options: tuple[str, ...]) -> None:
+    needed("curl", "apt install curl")
     # Hypercorn takes the upgrade of a request with a body to HTTP/2, and forgets the body.
     body = b"" if options == ("--http2",) and engine_name == "hypercorn" else BODY
     async with serving(app, engine_name=engine_name) as server:
@@ -105,23 +102,22 @@ socket.on("close", (code) => console.log(code));
 """
 
 
-@needs_node
 @every_engine
 async def test_nodes_fetch_which_is_undici(engine_name: str) -> None:
+    needed("node", "apt install nodejs")
     async with serving(app, engine_name=engine_name) as server:
         script = ["node", "--input-type=module", "-e", NODE_FETCH]
         assert await run(*script, f"http://127.0.0.1:{server.port}/") == b"first\n"
         await server.until(lambda counts: counts.open_connections == 0)
 
 
-@needs_node
 @every_engine
 async def test_nodes_ws(engine_name: str) -> None:
     from benchmarks.fanout import PEERS, install_ws
 
-    missing = await trio.to_thread.run_sync(install_ws)
-    if missing:
-        pytest.skip(f"NOT RUN: {missing}")
+    reason = await trio.to_thread.run_sync(install_ws)
+    if reason:
+        missing(reason)
     async with serving(app, engine_name=engine_name) as server:
         script = ["node", "--input-type=module", "-e", NODE_WEBSOCKET]
         out = await run(*script, f"ws://127.0.0.1:{server.port}/", str(PEERS))
@@ -191,7 +187,33 @@ asyncio.run(main())
 
 @every_engine
 async def test_aiohttp(engine_name: str) -> None:
-    if importlib.util.find_spec("aiohttp") is None:
-        pytest.skip("NOT RUN: aiohttp is not installed (pip install aiohttp)")
     async with serving(app, engine_name=engine_name) as server:
         assert json.loads(await run(sys.executable, "-c", AIOHTTP, f"http://127.0.0.1:{server.port}/")) == "one"
+
+
+WRK = """
+local threads = {}
+setup = function(thread) table.insert(threads, thread) end
+wrk.method, wrk.body = "POST", string.rep("x", 1000)
+bad = 0
+response = function(status, headers, body) if status ~= 200 or #body ~= 1000 then bad = bad + 1 end end
+done = function() for _, thread in ipairs(threads) do print("bad answers: " .. thread:get("bad")) end end
+"""
+
+
+@every_engine
+async def test_wrk(engine_name: str, tmp_path: Path) -> None:
+    needed("wrk", "apt install wrk")
+    script = tmp_path / "echo.lua"
+    script.write_text(WRK)
+    async with serving(app, engine_name=engine_name) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        out = (await run("wrk", "-t1", "-c16", "-d1s", "--timeout", "30s", "-s", str(script), url)).decode()
+        # Its own words for whatever went wrong are "Socket errors" and "Non-2xx".
+        assert "rrors" not in out
+        assert "Non-2xx" not in out
+        asked = re.search(r"(\d+) requests in", out)
+        assert asked is not None
+        assert int(asked[1]) > 0, out
+        assert "bad answers: 0\n" in out
+        await server.until(lambda counts: counts.open_connections == 0)
