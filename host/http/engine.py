@@ -57,18 +57,23 @@ class TLS:
 class EngineStatistics:
     """An engine's counts since `serve` began, and `open_connections` now.
 
-    `refused` came when all places were taken; `stalled` stopped reading and were cut; `crashed` ended by an exception
-    that the guard caught; `cut` were still open when the grace period was over. `dropped_frames` were not sent to
-    WebSockets that were too slow for them, as their mounts' policies say.
+    `refused` came when all places were taken. Each connection that the engine cut is counted by its reason: `stalled`
+    took no byte for `write_stall_s`; `silent` are WebSockets that answered no ping; `expired` brought no request in
+    time; `crashed` ended by an exception that the guard caught; `cut` were still open when the grace period was over.
+    `accept_failures` are the times that the process had no room for another socket (file descriptors, memory).
+    `dropped_frames` were not sent to WebSockets that were too slow for them, as their mounts' policies say.
     """
 
     open_connections: int = 0
-    accepted_connections: int = 0
-    refused_connections: int = 0
-    stalled_connections: int = 0
-    crashed_connections: int = 0
-    cut_connections: int = 0
-    dropped_frames: int = 0
+    accepted_connections_total: int = 0
+    refused_connections_total: int = 0
+    stalled_connections_total: int = 0
+    silent_connections_total: int = 0
+    expired_connections_total: int = 0
+    crashed_connections_total: int = 0
+    cut_connections_total: int = 0
+    accept_failures_total: int = 0
+    dropped_frames_total: int = 0
 
 
 class Engine(Protocol):
@@ -169,18 +174,6 @@ def urls(sockets: Sequence[socket.socket], *, tls: bool = False) -> list[str]:
 def socket_files(sockets: Sequence[socket.socket]) -> list[Path]:
     """The files of unix sockets, which closing the sockets leaves behind."""
     return [Path(sock.getsockname()) for sock in sockets if sock.family == getattr(socket, "AF_UNIX", None)]
-
-
-def limit_stalls(sockets: Sequence[socket.socket], write_stall_s: float) -> None:
-    """Let the kernel drop a connection whose peer acknowledges nothing for that long (RFC 5482; Linux only).
-
-    Connections inherit it from the listening socket. It is the second belt: the first is the engine's own deadline,
-    which also catches a peer that acknowledges but never reads.
-    """
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    for sock in sockets:
-        if option is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, option, int(write_stall_s * 1000))
 
 
 def _bind_tcp(family: int, kind: int, protocol: int, address: Any, backlog_connections: int) -> socket.socket:

@@ -4,7 +4,7 @@ Hypercorn's own `TCPServer` has faults that this one closes (each has a test tha
 
 - An exception of a connection ends the whole server (hypercorn#225). Here it ends in the guard around `run`.
 - `send_all` is shielded without a deadline, so a peer that does not read holds its task, and the shutdown, for ever.
-  Here the shield has a deadline that is renewed only as the kernel takes bytes; a peer that lets it pass is cut.
+  Here a clock looks for peers that take nothing any more, and cuts them.
 - Parts of a body, and the disconnect, are put to an app that has ended, or that is itself the one who puts, and nobody
   ever wakes. Here `_Inbox` lets nobody wait in vain, and a broken connection cancels its app.
 - HTTP/2 data for a stream that was answered early is a KeyError that ends the connection. Here it is dropped.
@@ -37,6 +37,7 @@ from hypercorn.utils import parse_socket_addr
 from host.descriptors import ASGIApp
 from host.http.hypercorn_apps import SEND_PART_BYTES, Apps, AppSend, Streams
 from host.http.limits import KIB, Limits
+from host.http.stalls import StallClock
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
@@ -60,6 +61,7 @@ class Counts:
 
     accepted: int = 0
     stalled: int = 0
+    expired: int = 0
     crashed: int = 0
     cut: int = 0
 
@@ -86,6 +88,8 @@ class Connection:
         self._idle_s = shared.limits.header_read_s
         self._send_lock = trio.Lock()
         self._sending: trio.CancelScope | None = None
+        self._sent_bytes = 0
+        self._stall_clock = StallClock(_socket_of(stream).fileno(), shared.limits.write_stall_s)
         self._reading = trio.CancelScope()
         self._apps: Any = None
         self._protocol: ProtocolWrapper
@@ -121,6 +125,14 @@ class Connection:
         """Begin the drain of this connection: its WebSockets are closed with 1012. The rest follows from `context`."""
         for stream in self._open_websockets():
             self._apps.spawn(self._close_websocket, stream)
+
+    def tick(self, now_s: float) -> None:
+        """The engine's clock: cut a peer that has stopped reading."""
+        is_blocked = self._sending is not None
+        if not self.is_broken and self._stall_clock.has_stalled(now_s, self._sent_bytes, is_blocked=is_blocked):
+            self.shared.counts.stalled += 1
+            log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
+            self._break()
 
     async def _serve(self) -> None:
         shared, config = self.shared, self.shared.config
@@ -207,8 +219,9 @@ class Connection:
                 pass
 
     async def _watch_idle(self) -> None:
-        with trio.move_on_after(self._idle_s):
+        with trio.move_on_after(self._idle_s) as patience:
             await self.shared.context.terminated.wait()
+        self.shared.counts.expired += patience.cancelled_caught
         self._reading.cancel(reason="the connection idles")
 
     async def _on_event(self, event: Event) -> None:
@@ -234,15 +247,10 @@ class Connection:
             with trio.CancelScope(shield=True) as self._sending:
                 try:
                     for start in range(0, len(view), SEND_PART_BYTES):
-                        self._sending.deadline = trio.current_time() + self.shared.limits.write_stall_s
                         await self._stream.send_all(view[start : start + SEND_PART_BYTES])
+                        self._sent_bytes += len(view[start : start + SEND_PART_BYTES])
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._break()
-            if self._sending.cancelled_caught:
-                if not self.is_broken:
-                    self.shared.counts.stalled += 1
-                    log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
-                self._break()
             self._sending = None
 
     def end(self) -> None:

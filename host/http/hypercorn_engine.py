@@ -19,9 +19,10 @@ from hypercorn.config import Config
 
 from host.descriptors import ASGIApp
 from host.errors import HostError
-from host.http.engine import FULL_ANSWER, TLS, EngineStatistics, limit_stalls
+from host.http.engine import FULL_ANSWER, TLS, EngineStatistics
 from host.http.hypercorn_connection import AnyStream, Connection, Shared
 from host.http.limits import ConnectionGate, Limits
+from host.http.stalls import LOOKS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
@@ -47,11 +48,11 @@ class HypercornEngine:
         config = _ServerConfig(limits, self._tls)
         shared = self._shared = Shared(app, config, limits)
         self._gate = ConnectionGate(limits)
-        limit_stalls(sockets, limits.write_stall_s)
         context = _ssl_context(config)
         listeners = [_listener(sock, context) for sock in sockets]
         async with trio.open_nursery() as guard:
             guard.start_soon(self._abort_all_when_cancelled, shared)
+            guard.start_soon(_run_stall_clocks, shared)
             async with trio.open_nursery() as connections:
                 await self._accept(listeners, connections, drain, task_status)
                 config.is_draining = True
@@ -68,11 +69,12 @@ class HypercornEngine:
         counts = self._shared.counts
         return EngineStatistics(
             open_connections=self._gate.open_connections,
-            accepted_connections=counts.accepted,
-            refused_connections=self._gate.refused_connections,
-            stalled_connections=counts.stalled,
-            crashed_connections=counts.crashed,
-            cut_connections=counts.cut,
+            accepted_connections_total=counts.accepted,
+            refused_connections_total=self._gate.refused_connections,
+            stalled_connections_total=counts.stalled,
+            expired_connections_total=counts.expired,
+            crashed_connections_total=counts.crashed,
+            cut_connections_total=counts.cut,
         )
 
     async def _accept(
@@ -114,6 +116,14 @@ class HypercornEngine:
             shared.counts.cut += len(shared.connections)
             for connection in list(shared.connections):
                 connection.abort()
+
+
+async def _run_stall_clocks(shared: Shared) -> None:
+    """Look for peers that have stopped reading, for ever."""
+    while True:
+        await trio.sleep(shared.limits.write_stall_s / LOOKS)
+        for connection in list(shared.connections):
+            connection.tick(trio.current_time())
 
 
 class _ServerConfig(Config):

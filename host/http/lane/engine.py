@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from host.descriptors import ASGIApp
-from host.http.engine import FULL_ANSWER, TLS, EngineStatistics, limit_stalls
+from host.http.engine import FULL_ANSWER, TLS, EngineStatistics
 from host.http.lane.http1 import Address, Connection
 from host.http.lane.shared import Shared
 from host.http.lane.watch import Leavers, run_clocks
@@ -47,7 +47,6 @@ class NativeEngine:
         shared.note_time()
         self._gate = ConnectionGate(limits)
         self._leavers = Leavers(shared)
-        limit_stalls(sockets, limits.write_stall_s)
         async with trio.open_nursery() as house:
             house.start_soon(run_clocks, shared)
             house.start_soon(self._leavers.run)
@@ -71,7 +70,7 @@ class NativeEngine:
             return EngineStatistics()
         gate = self._gate
         return EngineStatistics(
-            gate.open_connections, refused_connections=gate.refused_connections, **self._shared.counts
+            gate.open_connections, refused_connections_total=gate.refused_connections, **self._shared.counts
         )
 
     async def _accept(self, listener: socket.socket, shared: Shared, connections: trio.Nursery) -> None:
@@ -100,7 +99,7 @@ class NativeEngine:
 
     async def _guard(self, connection: Connection) -> None:
         self._leavers.add(connection.wire.sock)
-        connection.shared.counts["accepted_connections"] += 1
+        connection.shared.counts["accepted_connections_total"] += 1
         try:
             await connection.run()
         finally:
@@ -114,7 +113,7 @@ def _address(name: object) -> Address:
 
 async def _cut_after_grace(shared: Shared) -> None:
     await trio.sleep(shared.limits.grace_s)
-    shared.counts["cut_connections"] += len(shared.connections)
+    shared.counts["cut_connections_total"] += len(shared.connections)
     for connection in list(shared.connections.values()):
         connection.cut("the grace period is over")
 

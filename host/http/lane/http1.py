@@ -60,7 +60,7 @@ class Connection:
             with self.scope:
                 await self._serve()
         except Exception:
-            self.shared.counts["crashed_connections"] += 1
+            self.shared.counts["crashed_connections_total"] += 1
             log.exception("connection ended by an error in the HTTP protocol")
         finally:
             del self.shared.connections[number]
@@ -75,8 +75,8 @@ class Connection:
             else:
                 self._has_expired = True
                 self.wire.end(socket.SHUT_RD)
-        elif now_s > self.wire.stalls_at:
-            self.shared.counts["stalled_connections"] += 1
+        if self.wire.has_stalled(now_s):
+            self.shared.counts["stalled_connections_total"] += 1
             log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
             self.wire.cut()
         elif self._websocket is not None:
@@ -185,8 +185,10 @@ class Connection:
             data = await self.wire.receive()
             self._is_reading = False
             if not data:
-                if self._has_expired and not parser.is_between_requests:
-                    parser.fault = Refusal(408, "the headers took too long")
+                if self._has_expired:
+                    self.shared.counts["expired_connections_total"] += 1
+                    if not parser.is_between_requests:
+                        parser.fault = Refusal(408, "the headers took too long")
                 return None
             parser.feed(data)
             parser.advance()

@@ -129,7 +129,7 @@ class Outbox:
                 entry = self._line.popleft()
                 if entry[1] in policy.droppable:
                     self._bytes -= len(entry[0])
-                    self._shared.counts["dropped_frames"] += 1
+                    self._shared.counts["dropped_frames_total"] += 1
                 else:
                     kept.append(entry)
             kept.extend(self._line)

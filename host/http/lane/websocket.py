@@ -95,7 +95,7 @@ class WebSocket:
             return
         if now_s >= self._pong_by and self._room is None:
             log.info("WebSocket cut: its peer answered no ping", websocket_pong_s=self._limits.websocket_pong_s)
-            self._connection.shared.counts["stalled_connections"] += 1
+            self._connection.shared.counts["silent_connections_total"] += 1
             self._connection.wire.cut()
         elif now_s >= self._ping_at:
             self._ping_at = now_s + (self._limits.websocket_ping_s or math.inf)

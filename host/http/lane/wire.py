@@ -1,6 +1,5 @@
 """A socket of a connection, and the bytes that the kernel has not taken from us yet."""
 
-import math
 import os
 import socket
 import struct
@@ -11,6 +10,7 @@ from contextlib import suppress
 import trio
 
 from host.http.limits import KIB
+from host.http.stalls import StallClock
 
 RECEIVE_BYTES_MAX = 64 * KIB
 # One call of sendfile: the loop waits for the disk meanwhile, when the file is not in the kernel's cache.
@@ -21,19 +21,20 @@ class Wire:
     """Sends in order and whole: rather than half of a message, the connection is lost.
 
     What a cancelled `send` could not hand over stays first in line: the next `send` or `flush` sends it. When the peer
-    is lost, `on_lost` is called, and sending does nothing more. `stalls_at` is the time at which a peer that takes
-    nothing counts as stalled, infinite while nobody waits for it.
+    is lost, `on_lost` is called, and sending does nothing more.
     """
 
     def __init__(self, sock: socket.socket, on_lost: Callable[[], None], write_stall_s: float) -> None:
         self.sock = sock
         self.on_lost = on_lost
         self.is_lost = False
-        self.stalls_at = math.inf
         self.unsent: deque[bytes | memoryview] = deque()
         self._number = sock.fileno()
         self._turn: trio.Lock | None = None
-        self._write_stall_s = write_stall_s
+        self._stall_clock = StallClock(self._number, write_stall_s)
+        self._given_bytes = 0
+        # Tasks that wait until the kernel takes more.
+        self._blocked = 0
 
     async def receive(self) -> bytes:
         """Wait for bytes; b"" when the peer has ended, or was lost. A cancellation loses nothing."""
@@ -64,16 +65,13 @@ class Wire:
         """Wait until the kernel has everything. Several tasks may; what each sent stays in order."""
         self._turn = self._turn or trio.Lock()
         async with self._turn:
-            try:
-                while self.unsent and not self.is_lost:
-                    await self._writable()
-                    if self.unsent:
-                        data = self.unsent.popleft()
-                        sent = self._offer(data)
-                        if sent < len(data):
-                            self.unsent.appendleft(data[sent:])
-            finally:
-                self.stalls_at = math.inf
+            while self.unsent and not self.is_lost:
+                await self._writable()
+                if self.unsent:
+                    data = self.unsent.popleft()
+                    sent = self._offer(data)
+                    if sent < len(data):
+                        self.unsent.appendleft(data[sent:])
 
     async def send_file(self, file: int, size: int) -> bool:
         """Send so many bytes from the file's beginning, by the kernel alone; False when it has fewer."""
@@ -87,10 +85,9 @@ class Wire:
                     if not sent:
                         return False
                     offset += sent
+                    self._given_bytes += sent
         except OSError:
             self.lose()
-        finally:
-            self.stalls_at = math.inf
         return True
 
     def lose(self) -> None:
@@ -103,8 +100,13 @@ class Wire:
         """Give the peer up: closing becomes a reset, and the kernel throws away what it never took."""
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.stalls_at = math.inf
         self.lose()
+
+    def has_stalled(self, now_s: float) -> bool:
+        """The engine's clock: whether the peer has stopped reading."""
+        return not self.is_lost and self._stall_clock.has_stalled(
+            now_s, self._given_bytes, is_blocked=self._blocked > 0
+        )
 
     def end(self, how: int) -> None:
         """`SHUT_WR`: say that nothing more comes. `SHUT_RD`: have whoever waits in `receive` read the end."""
@@ -112,13 +114,18 @@ class Wire:
             self.sock.shutdown(how)
 
     async def _writable(self) -> None:
-        self.stalls_at = trio.current_time() + self._write_stall_s
-        await trio.lowlevel.wait_writable(self._number)
+        self._blocked += 1
+        try:
+            await trio.lowlevel.wait_writable(self._number)
+        finally:
+            self._blocked -= 1
 
     def _offer(self, data: bytes | memoryview) -> int:
         """Offer bytes to the kernel; how many it took. A lost peer takes everything."""
         try:
-            return self.sock.send(data)
+            sent = self.sock.send(data)
+            self._given_bytes += sent
+            return sent
         except BlockingIOError:
             return 0
         except OSError:

@@ -53,7 +53,7 @@ class Server:
 
     async def until(self, condition: Callable[[EngineStatistics], bool]) -> EngineStatistics:
         """Wait until the engine's counts satisfy the condition."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not condition(self.engine.statistics()):  # noqa: ASYNC110  Counts have no event.
                 await trio.sleep(0.005)
         return self.engine.statistics()
@@ -78,7 +78,7 @@ class Peer:
 
     async def until(self, mark: bytes) -> bytes:
         """Read until the mark came; all that was read since the beginning."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while mark not in self.received:
                 data = await self.stream.receive_some(65536)
                 assert data, f"the server closed after {self.received!r}"
@@ -87,7 +87,7 @@ class Peer:
 
     async def to_end(self) -> bytes:
         """Read until the server closes or resets; all that was read since the beginning."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             try:
                 while data := await self.stream.receive_some(65536):
                     self.received += bytes(data)

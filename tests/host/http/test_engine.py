@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host.errors import HostError
-from host.http.engine import TLS, bind, engine_named, is_loopback, limit_stalls, socket_files, urls
+from host.http.engine import TLS, bind, engine_named, is_loopback, socket_files, urls
 from host.http.limits import ConnectionGate, Limits
 
 
@@ -69,17 +69,6 @@ def test_urls_are_for_a_browser() -> None:
         port = sock.getsockname()[1]
         assert urls([sock], tls=True) == [f"https://localhost:{port}"]
         assert not is_loopback([sock])
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the option is Linux's")
-def test_limit_stalls_is_inherited_by_connections() -> None:
-    [listener] = bind("127.0.0.1", 0)
-    limit_stalls([listener], 7.5)
-    with listener, socket.create_connection(listener.getsockname()):
-        listener.setblocking(True)
-        connection, _ = listener.accept()
-        with connection:
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
 
 
 def test_engine_named_unknown_lists_what_there_is() -> None:

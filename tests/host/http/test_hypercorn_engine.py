@@ -112,7 +112,7 @@ async def test_an_apps_exception_is_500_and_leaves_the_connection_usable_or_clos
     async with serving(app, engine_name=engine_name) as server:
         assert b" 500 " in await server.ask(b"crash")
         assert b" 200 " in await server.ask()
-        assert server.engine.statistics().crashed_connections == 0
+        assert server.engine.statistics().crashed_connections_total == 0
 
 
 @every_engine
@@ -177,10 +177,10 @@ async def test_a_reader_that_stalls_is_cut(engine_name: str) -> None:
     async with serving(app, Limits(write_stall_s=0.2), engine_name=engine_name) as server:
         async with await server.connect() as peer:
             await peer.send(GET % b"big")
-            with trio.fail_after(5):
+            with trio.fail_after(60):
                 await app.ended.wait()
             counts = await server.until(lambda counts: counts.open_connections == 0)
-            assert counts.stalled_connections == 1
+            assert counts.stalled_connections_total == 1
             await peer.to_end()
             assert len(peer.received) < len(BIG)
         assert b" 200 " in await server.ask()
@@ -208,18 +208,29 @@ async def test_an_app_that_gives_up_on_a_send_leaves_no_half_of_it(engine_name: 
 
 @every_engine
 async def test_a_reader_that_is_slow_but_reads_is_not_cut(engine_name: str) -> None:
-    async with serving(StallingApp(), Limits(write_stall_s=0.3), engine_name=engine_name) as server:
-        async with await server.connect(receive_buffer_bytes=128 * 1024) as peer:
+    """The clocks are asked at times far ahead; between them the peer reads a little, and at last nothing."""
+    patience_s = 1000.0
+    async with serving(StallingApp(), Limits(write_stall_s=patience_s), engine_name=engine_name) as server:
+        async with await server.connect(receive_buffer_bytes=16 * 1024) as peer:
             await peer.send(GET % b"big")
-            began_s = trio.current_time()
-            with trio.fail_after(20):
-                while len(peer.received) < len(BIG):
-                    await trio.sleep(0.01)
-                    data = await peer.stream.receive_some(128 * 1024)
-                    assert data, "cut"
-                    peer.received += bytes(data)
-            assert trio.current_time() - began_s > 0.3, "too fast to show anything"
-        assert server.engine.statistics().stalled_connections == 0
+            await server.until(lambda counts: counts.accepted_connections_total == 1)
+            known: Any = server.engine._shared.connections  # type: ignore[attr-defined]
+            [connection] = known.values() if engine_name == "native" else known
+            with trio.fail_after(60):
+                now_s = trio.current_time() + patience_s
+                for _ in range(4):
+                    connection.tick(now_s)
+                    for _ in range(32):
+                        assert await peer.stream.receive_some(4096), "cut"
+                        await trio.sleep(0.001)
+                    now_s += 0.9 * patience_s
+                connection.tick(now_s)
+                assert server.engine.statistics().stalled_connections_total == 0
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                connection.tick(now_s + 0.5 * patience_s)
+                connection.tick(now_s + 2 * patience_s)
+                await server.until(lambda counts: counts.open_connections == 0)
+        assert server.engine.statistics().stalled_connections_total == 1
 
 
 @every_engine
@@ -251,7 +262,7 @@ async def test_the_drain_is_over_in_time_whatever_stalls(engine_name: str) -> No
             await server.drained.wait()
         counts = server.engine.statistics()
         assert counts.open_connections == 0
-        assert counts.cut_connections >= 2
+        assert counts.cut_connections_total >= 2
 
 
 @every_engine
@@ -333,7 +344,7 @@ async def test_the_drain_tells_event_streams_and_websockets(engine_name: str) ->
             with trio.fail_after(5):
                 await server.drained.wait()
         assert disconnects == [1012]
-        assert server.engine.statistics().cut_connections == 0
+        assert server.engine.statistics().cut_connections_total == 0
 
 
 # Clients that leave, and limits
@@ -422,7 +433,7 @@ async def test_one_connection_too_many_is_503(engine_name: str) -> None:
             assert b"content-length: %d\r\n" % len(body) in head
         await server.until(lambda counts: counts.open_connections == 0)
         assert b" 200 " in await server.ask()
-        assert server.engine.statistics().refused_connections == 1
+        assert server.engine.statistics().refused_connections_total == 1
 
 
 @every_engine
@@ -432,7 +443,8 @@ async def test_a_request_that_never_comes_ends_its_connection(engine_name: str, 
         async with await server.connect() as peer:
             await peer.send(sent)
             await peer.to_end()
-        await server.until(lambda counts: counts.open_connections == 0)
+        counts = await server.until(lambda counts: counts.open_connections == 0)
+        assert counts.expired_connections_total == 1
 
 
 @every_engine
@@ -573,7 +585,7 @@ async def test_http2_early_answer_to_a_long_upload_spares_the_connection() -> No
             await peer.flush()
         await peer.get("/")
         await peer.until(h2.events.StreamEnded)
-        assert server.engine.statistics().crashed_connections == 0
+        assert server.engine.statistics().crashed_connections_total == 0
 
 
 async def test_http2_stream_that_grants_no_window_is_reset() -> None:
@@ -581,7 +593,7 @@ async def test_http2_stream_that_grants_no_window_is_reset() -> None:
         async with h2_connected(server) as peer:
             await peer.get("/big")
             await peer.until(h2.events.StreamReset, acknowledge=False)
-        assert server.engine.statistics().stalled_connections == 1
+        assert server.engine.statistics().stalled_connections_total == 1
 
 
 async def test_tls_handshake_that_never_comes_ends_its_connection() -> None:
@@ -591,7 +603,7 @@ async def test_tls_handshake_that_never_comes_ends_its_connection() -> None:
             await nonsense.to_end()
             await silent.to_end()
         await server.until(lambda counts: counts.open_connections == 0)
-        assert server.engine.statistics().crashed_connections == 0
+        assert server.engine.statistics().crashed_connections_total == 0
 
 
 @asynccontextmanager

@@ -74,4 +74,4 @@ async def test_request(engine_name: str, case: Case) -> None:
         received = await peer.to_end()
         assert answers_in(received) == expected.strip()
         assert case.seen in received or expected != case.answers
-        assert server.engine.statistics().crashed_connections == 0
+        assert server.engine.statistics().crashed_connections_total == 0
