@@ -14,6 +14,7 @@ from plugins.liveboard import access
 from plugins.liveboard.certificates import public_key, signed
 from plugins.liveboard.core.frames import EDIT, VIEW
 from plugins.liveboard.core.operations import IMAGE_TYPES
+from plugins.liveboard.images import image_type
 from plugins.liveboard.models import ProofAnswer, ProofRequest, RoomAnswer, RoomRequest
 from plugins.liveboard.room import Room
 from plugins.liveboard.rooms import NoRoom, Rooms, RoomsFull
@@ -21,12 +22,12 @@ from plugins.liveboard.simulation.network import Outcome, simulate
 from plugins.liveboard.store import RoomRow
 
 ROOMS_LISTED_MAX: Final = 200
-_MAGIC: Final = {
-    "image/png": (b"\x89PNG\r\n\x1a\n",),
-    "image/jpeg": (b"\xff\xd8\xff",),
-    "image/webp": (b"RIFF",),
-    "image/gif": (b"GIF87a", b"GIF89a"),
-}
+_IMAGE_HEADERS: Final = (
+    # A name is a hash, so what is behind it never changes; a key may be needed to see it, so no shared cache keeps it.
+    (b"cache-control", b"private, max-age=31536000, immutable"),
+    # Opened by itself it is shown, and may do nothing.
+    (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'"),
+)
 
 OPERATIONS: Final = (
     Operation("GET", "/api/liveboard/rooms", "Rooms that anybody may enter, the latest used first."),
@@ -156,14 +157,18 @@ class RoomRoutes:
 
     async def put_image(self, request: Request) -> Response:
         room = await self._enter(request, role=EDIT)
-        settings = self.rooms.settings
+        settings, counts = self.rooms.settings, self.rooms.image_counts
         data = await request.body(settings.image_bytes_max)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in IMAGE_TYPES or not data.startswith(_MAGIC[kind]):
-            raise HttpProblem(415, f"it is none of {', '.join(IMAGE_TYPES)}")
+        kind = image_type(data)
+        if kind is None or kind != request.headers.get("content-type", "").partition(";")[0].strip().lower():
+            counts["images_refused"] += 1
+            raise HttpProblem(415, f"it is none of {', '.join(IMAGE_TYPES)}, or not the one it says")
         sha256 = hashlib.sha256(data).digest()
         if not await self.rooms.store.put_image(room.id, sha256, kind, data, settings.images_bytes_max):
+            counts["images_refused"] += 1
             raise HttpProblem(413, f"the images of a room may take {settings.images_bytes_max} bytes")
+        counts["images_kept"] += 1
+        counts["image_bytes"] += len(data)
         url = f"/api/liveboard/rooms/{room.id}/images/{sha256.hex()}"
         return json_response({"sha256": sha256.hex(), "bytes": len(data), "type": kind, "url": url}, status=201)
 
@@ -176,8 +181,7 @@ class RoomRoutes:
         found = await self.rooms.store.image(room.id, sha256)
         if found is None:
             raise HttpProblem(404, "there is no such image")
-        headers = [(b"content-type", found[0].encode()), (b"cache-control", b"private, max-age=31536000, immutable")]
-        return Response(200, found[1], headers)
+        return Response(200, found[1], [(b"content-type", found[0].encode()), *_IMAGE_HEADERS])
 
     async def figures(self, request: Request) -> Response:
         return json_response(self._figures())

@@ -46,6 +46,7 @@ class Rooms:
         self.host = secrets.token_bytes(HOST_BYTES)
         self.is_leaving = False
         self.hints_dropped = 0
+        self.image_counts = Counter(images_kept=0, image_bytes=0, images_refused=0)
         self._past: Counter[str] = Counter()
         self._redis = redis
         self._logger = logger
@@ -101,7 +102,7 @@ class Rooms:
 
     def tally(self) -> Counter[str]:
         """What all rooms have come to since the start."""
-        return sum((room.tally() for room in self.open.values()), self._past.copy())
+        return sum((room.tally() for room in self.open.values()), self._past + self.image_counts)
 
     async def _load(self, name: str) -> Room:
         row = await self.store.room(name)

@@ -14,6 +14,7 @@ from plugins.liveboard.core.admission import LAMPORT_JUMP_MAX
 from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.errors import Refusal
 from plugins.liveboard.core.opset import entry_of
+from plugins.liveboard.images import image_type
 from plugins.liveboard.session import SITES_MAX
 from tests.plugins.liveboard.conftest import Client, stroke
 
@@ -363,10 +364,33 @@ async def test_image_is_kept_by_its_hash_and_bounded(postgres_url, redis_url, tm
         assert (await host.http.post(path, content=file, headers=png)).status_code == 201
         shown = await host.http.get(answer.json()["url"])
         assert (shown.content, shown.headers["content-type"]) == (file, "image/png")
+        assert shown.headers["cache-control"] == "private, max-age=31536000, immutable"
+        assert shown.headers["x-content-type-options"] == "nosniff"
+        assert shown.headers["content-security-policy"].startswith("default-src 'none'; sandbox")
         assert (await host.http.post(path, content=file[:80] + b"x", headers=png)).status_code == 413
         assert (await host.http.post(path, content=file + bytes(20), headers=png)).status_code == 413
         assert (await host.http.post(path, content=b"<script>", headers=png)).status_code == 415
+        assert (await host.http.post(path, content=b"GIF89a" + bytes(8), headers=png)).status_code == 415
         assert (await host.http.get(path + "/00")).status_code == 404
+        here = (await host.http.get("/api/liveboard/figures")).json()["here"]
+        assert (here["images_kept"], here["image_bytes"], here["images_refused"]) == (2, 2 * len(file), 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n....", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x10\x00\x00\x00WAVEfmt ", None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"", None),
+    ],
+    ids=str,
+)
+def test_image_is_known_by_its_first_bytes(data, kind) -> None:
+    assert image_type(data) == kind
 
 
 async def test_certificate_holds_and_is_signed_with_the_key_of_the_room(host) -> None:
