@@ -283,6 +283,11 @@ class Base:
 
     # --- Configurations
 
+    @property
+    def configurations(self) -> tuple[tuple[int, Configuration], ...]:
+        """Those that are in force or may come into force again, each with the index of its entry; the newest last."""
+        return tuple(self._configurations)
+
     def _configuration_appended(self, index: int, configuration: Configuration) -> None:
         """A configuration is in force as soon as it is in the log, committed or not (paper §6)."""
         self._configurations.append((index, configuration))

@@ -73,7 +73,7 @@ class DiskChange(_Strict):
 
 
 class Add(_Strict):
-    """One more node, with an empty disk."""
+    """One more node, with an empty disk; or a learner, to become a voter."""
 
     action: Literal["add"]
     node: NodeId | None = None

@@ -29,6 +29,7 @@ from plugins.raft.lab.network import Link, Network
 from plugins.raft.lab.picture import Look, Picture, deadline_ms
 from plugins.raft.lab.recording import BOOT, MARK, STOP, Recorder, Seat, Step, encode_boot
 from plugins.raft.lab.seats import LabSeat, open_seat
+from plugins.raft.lab.sentences import Before, sentence, started
 from plugins.raft.lab.watch import Watch
 from plugins.raft.settings import Settings
 from plugins.raft.shell import Shell
@@ -128,6 +129,8 @@ class Cluster:
         data = encode_boot(found, seed, self.core_settings)
         self.recorder.add(Step(BOOT, self.now_us(), number, node.now_us, data), None)
         self.watch.started(node)
+        if self.feed.is_watched:
+            self._tell_step(number, started(node))
         self._looked(number)
         assert self._nursery is not None
         await self._nursery.start(seat.run)
@@ -156,16 +159,22 @@ class Cluster:
         results = shell.results if shell is not None else []
         if effects.apply:
             self.history.applied(effects.apply)
-        for name, detail in self.watch.check(node, effects, results):
+        for name, detail in self.watch.check(node, event, effects, results):
             self.say(Told("check", node.id, node.term, f"{name} is broken: {detail}"))
-        for line in told(node, seat.role, event, effects):
-            self.picture.event(line)
-        if node.role is not seat.role or effects.status is not None:
-            if node.role is Role.LEADER and seat.role is not Role.LEADER:
+        lines = told(node, seat.before.role, event, effects)
+        for line in lines:
+            self.picture.event(line, self.watch.explainer.text)
+        if self.feed.is_watched:
+            self._tell_step(node.id, sentence(node, seat.before, event, effects, lines))
+        before, seat.before = seat.before, Before(node.role, node.commit)
+        if node.role is not before.role or effects.status is not None:
+            if node.role is Role.LEADER and before.role is not Role.LEADER:
                 self.elections += 1
-            seat.role = node.role
             self._update_led()
         self._record_if_due()
+
+    def _tell_step(self, number: int, text: str) -> None:
+        self.picture.step(self.recorder.steps, number, self.watch.explainer.text, text)
 
     def _sent(self, message: Message, takes_us: int, is_double: bool) -> None:
         if not is_double:
@@ -179,7 +188,13 @@ class Cluster:
 
     def _record_if_due(self) -> None:
         if self.recorder.is_due(self.now_us()):
-            self.recorder.begin(self.now_us(), self._recorded_seats(), self._recorded_scene())
+            self.begin_segment()
+
+    def begin_segment(self) -> None:
+        """Begin a segment of the recording with all nodes as they are."""
+        seats = self._recorded_seats()
+        self.recorder.begin(self.now_us(), seats, self._recorded_scene())
+        self.watch.explainer.join(seat.core for seat in seats.values() if seat.core is not None)
 
     def _recorded_seats(self) -> dict[int, Seat]:
         return {

@@ -149,16 +149,20 @@ class Operator:
             raise HttpProblem(409, f"the lab has {NODES_MAX} nodes: remove one first")
         leader = cluster.leader_shell()
         configuration = leader.node.configuration
-        if number in configuration.members:
+        is_learner = number in configuration.learners
+        if number in configuration.members and (action.learner or not is_learner):
             raise HttpProblem(409, f"n{number} is a member already")
-        if number not in cluster.seats:
-            cluster.make_seat(number)
-        await cluster.start(number)
-        self._say("member", number, f"n{number} joins, with an empty disk")
-        voters, learners = configuration.voters, (*configuration.learners, number)
+        voters, learners = configuration.voters, configuration.learners
+        if not is_learner:
+            if number not in cluster.seats:
+                cluster.make_seat(number)
+            await cluster.start(number)
+            self._say("member", number, f"n{number} joins, with an empty disk")
+            learners = (*learners, number)
         try:
             # First as a learner: a voter with nothing yet only makes majorities harder to reach (thesis §4.2.1).
-            await _told(leader.change_members(voters, learners, self._timeout_s, AUTO))
+            if not is_learner:
+                await _told(leader.change_members(voters, learners, self._timeout_s, AUTO))
             if not action.learner:
                 await self._caught_up(number)
                 learners = tuple(other for other in learners if other != number)

@@ -19,6 +19,8 @@ LOG_ROWS: Final = 24
 """Entries of each log that a page gets."""
 MESSAGES_MAX: Final = 24
 """Messages in one frame; the others are counted."""
+STEPS_MAX: Final = 16
+"""Steps in one frame, likewise."""
 EVENTS_MAX: Final = 50
 KEYS_MAX: Final = 200
 ROLES: Final = ("follower", "precandidate", "candidate", "leader")
@@ -77,6 +79,8 @@ class Picture:
         self._seen = _Seen()
         self._messages: list[tuple[Any, ...]] = []
         self._skipped = 0
+        self._steps: list[tuple[int, int, str | None, str]] = []
+        self._steps_skipped = 0
         self._new_events: list[dict[str, Any]] = []
         self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._event_id = 0
@@ -93,10 +97,17 @@ class Picture:
             (letter(message), message.sender, message.to, at_us // 1000, takes, flag, entries, message.term)
         )
 
-    def event(self, told: Told) -> None:
-        """Something is worth a line."""
+    def step(self, number: int, node: int, action: str | None, text: str) -> None:
+        """A node took a step: its number, the actions of the specification that it amounts to, and a sentence."""
+        if len(self._steps) >= STEPS_MAX:
+            self._steps_skipped += 1
+            return
+        self._steps.append((number, node, action, text))
+
+    def event(self, told: Told, action: str | None = None) -> None:
+        """Something is worth a line; `action` as for `step`."""
         self._event_id += 1
-        line = {"id": self._event_id, "t": self._scene.now_ms(), **told._asdict()}
+        line = {"id": self._event_id, "t": self._scene.now_ms(), **told._asdict(), "action": action}
         self.events.append(line)
         self._new_events.append(line)
         del self._new_events[:-EVENTS_MAX]
@@ -147,6 +158,10 @@ class Picture:
             found["m"], self._messages = self._messages, []
         if self._skipped:
             found["skipped"], self._skipped = self._skipped, 0
+        if self._steps:
+            found["st"], self._steps = self._steps, []
+        if self._steps_skipped:
+            found["steps_skipped"], self._steps_skipped = self._steps_skipped, 0
         if self._new_events:
             found["e"], self._new_events = self._new_events, []
         return {"t": scene.now_ms(), **found} if found else None

@@ -12,6 +12,7 @@ from plugins.raft.lab.narrate import Told, effects_text, input_text, told
 from plugins.raft.lab.picture import Look, Picture, deadline_ms
 from plugins.raft.lab.recording import BOOT, INPUT, MARK, STOP, Recording
 from plugins.raft.lab.replay import NONSENSE, Played, Replay
+from plugins.raft.lab.sentences import Before, sentence, started
 from plugins.raft.lab.watch import Watch
 
 FRAME_US: Final = 40_000
@@ -46,13 +47,16 @@ class ReplayScene:
         self._links: dict[str, dict[str, Any]] = {}
         self._cluster: dict[str, Any] = {}
         self._clocks: dict[int, tuple[int, int]] = {}
-        self._roles: dict[int, Role] = {}
+        self._before: dict[int, Before] = {}
+        self.text = ""
+        """What the last step was, in a sentence."""
         self._take_scene(recording.segment.scene)
         for number, core in self.replay.cores.items():
             if core is not None:
                 self.watch.started(core)
-                self._roles[number] = core.role
+                self._before[number] = Before(core.role, core.commit)
                 self._clocks[number] = (recording.segment.start_us, core.now_us)
+        self.watch.explainer.join(core for core in self.replay.cores.values() if core is not None)
         self.picture = Picture(self)
 
     def _take_scene(self, scene: dict[str, Any]) -> None:
@@ -73,15 +77,18 @@ class ReplayScene:
     def _look_at(self, played: Played) -> None:
         step = played.step
         number = step.node
+        self.watch.explainer.text = None
         if step.kind == MARK:
             self._take_mark(step.data)
         elif step.kind == BOOT:
             core = self.replay.cores[number]
             assert core is not None
             self.watch.started(core)
-            self._roles[number] = core.role
+            self.text = started(core)
+            self._before[number] = Before(core.role, core.commit)
             self._clocks[number] = (step.at_us, step.clock_us)
         elif step.kind == STOP:
+            self.text = f"n{number} stops"
             self.watch.stopped(number)
         elif step.kind == INPUT:
             self._take_input(played)
@@ -96,23 +103,30 @@ class ReplayScene:
         for place, message in enumerate(effects.send):
             takes = step.takes_us[place] if place < len(step.takes_us) else 0
             self.picture.message(message, step.at_us, takes, is_double=False)
-        for name, detail in self.watch.check(core, effects, self.replay.results):
+        for name, detail in self.watch.check(core, event, effects, self.replay.results):
             self.picture.event(Told("check", core.id, core.term, f"{name} is broken: {detail}"))
-        for line in told(core, self._roles.get(step.node, Role.FOLLOWER), event, effects):
-            self.picture.event(line)
-        self._roles[step.node] = core.role
+        before = self._before.get(step.node, Before())
+        lines = told(core, before.role, event, effects)
+        for line in lines:
+            self.picture.event(line, self.watch.explainer.text)
+        self.text = sentence(core, before, event, effects, lines)
+        self._before[step.node] = Before(core.role, core.commit)
 
     def _take_mark(self, data: bytes) -> None:
         try:
             mark = json.loads(data)
+            self.text = "the fresh cluster begins"
             if "links" in mark:
                 self._links = dict(mark["links"])
+                self.text = f"{len(self._links)} links are not as usual" if self._links else "all links are as usual"
             if "fresh" in mark:
                 self.watch = Watch()
             if "event" in mark:
                 kind, node, term, text = mark["event"]
                 self.picture.event(Told(str(kind), int(node), int(term), str(text)))
+                self.text = str(text)
             if "node" in mark:
+                self.text = f"n{mark['node']} is " + (mark["look"]["state"] if mark["look"] is not None else "gone")
                 if mark["look"] is None:
                     self._fields.pop(int(mark["node"]), None)
                 else:
@@ -235,25 +249,22 @@ def steps_between(recording: Recording, first: int, count: int) -> list[dict[str
         scene.step()
     found = []
     for _ in range(count):
-        before = {number: core.role for number, core in scene.replay.cores.items() if core is not None}
         played = scene.step()
         if played is None:
             break
-        found.append(_step_document(scene, played, before))
+        found.append(_step_document(scene, played))
     return found
 
 
-def _step_document(scene: ReplayScene, played: Played, before: dict[int, Role]) -> dict[str, Any]:
+def _step_document(scene: ReplayScene, played: Played) -> dict[str, Any]:
     step, event, effects = played.step, played.event, played.effects
-    document: dict[str, Any] = {"step": played.number + 1, "t": step.at_us // 1000, "node": step.node, "effects": []}
-    if event is None or effects is None:
-        words = {BOOT: "starts from its disk", STOP: "stops", MARK: "a fault or an event"}
-        return document | {"input": words[step.kind], "text": ""}
-    core = scene.replay.cores[step.node]
-    assert core is not None
-    lines = told(core, before.get(step.node, Role.FOLLOWER), event, effects)
-    return document | {
-        "input": input_text(event),
-        "effects": effects_text(effects),
-        "text": "; ".join(line.text for line in lines),
+    words = {BOOT: "its start", STOP: "its end", MARK: "a fault or an event"}
+    return {
+        "step": played.number + 1,
+        "t": step.at_us // 1000,
+        "node": step.node,
+        "input": words[step.kind] if event is None else input_text(event),
+        "effects": [] if effects is None else effects_text(effects),
+        "action": scene.watch.explainer.text,
+        "text": scene.text,
     }

@@ -10,11 +10,11 @@ import trio
 
 from plugins.raft.clock import Clock
 from plugins.raft.core.base import Durable
-from plugins.raft.core.effects import Role
 from plugins.raft.core.kv import KeyValue
 from plugins.raft.core.node import Node
 from plugins.raft.core.sessions import Sessions
 from plugins.raft.core.settings import Settings
+from plugins.raft.lab.sentences import Before
 from plugins.raft.shell import Observer, Shell, Transport
 from plugins.raft.storage import Files, Storage, StorageDamaged, StorageError, StorageFailed
 from plugins.raft.storage.frames import FRAME_HEAD, SEGMENT_HEAD
@@ -55,7 +55,8 @@ class LabSeat:
         self.reason = ""
         self.core: Node | None = None
         self.shell: Shell | None = None
-        self.role = Role.FOLLOWER
+        self.before = Before()
+        """Where its node stood after the last step."""
         self.flipped: tuple[Path, int] | None = None
         self._scope = trio.CancelScope()
         self._ended = ended
@@ -97,7 +98,7 @@ class LabSeat:
             threads=threads,
         )
         self.core = self.shell.node
-        self.role = Role.FOLLOWER
+        self.before = Before(commit=self.core.commit)
         self.state, self.reason = "up", ""
         self._scope = trio.CancelScope()
         self._is_over = trio.Event()

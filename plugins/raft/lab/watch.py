@@ -10,8 +10,10 @@ from typing import Any, Final
 from zlib import crc32
 
 from plugins.raft.core.effects import Effects, Persist, Role
-from plugins.raft.core.messages import Entry
+from plugins.raft.core.inputs import Input
+from plugins.raft.core.messages import Entry, Message, RequestVote, VoteResponse
 from plugins.raft.core.node import Node
+from plugins.raft.lab.explain import Explainer
 
 WINDOW: Final = 8192
 """Entries, terms and votes that are remembered."""
@@ -25,6 +27,7 @@ STATEMENTS: Final = {
     "CommitDurable": "what a leader commits is on the disks of a quorum",
     "CommitStable": "an index is committed with one term for ever",
     "StateMachineSafety": "all nodes apply the same entries, and come to the same results",
+    "Specification": "every step is one that the published TLA+ specification allows",
     "Order": "term and commit never go back, each index is applied once, in order",
 }
 
@@ -59,6 +62,7 @@ class Watch:
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
         self.checked = dict.fromkeys(STATEMENTS, 0)
+        self.explainer = Explainer()
         self.newest_commit = 0
         """The highest index that anybody knew to be committed."""
         self._lives: dict[int, _Life] = {}
@@ -73,6 +77,8 @@ class Watch:
         """A node begins from its disk."""
         self._lives[node.id] = _Life(node)
         self._nodes[node.id] = node
+        if denied := self.explainer.started(node):
+            self.found.setdefault("Specification", denied)
 
     def stopped(self, number: int) -> None:
         """A node is gone. What it had made durable still counts."""
@@ -84,11 +90,17 @@ class Watch:
         """A node and its disk are gone for good."""
         self._lives.pop(number, None)
         self._nodes.pop(number, None)
+        self.explainer.removed(number)
 
-    def check(self, node: Node, effects: Effects, results: list[bytes]) -> list[tuple[str, str]]:
+    def check(self, node: Node, event: Input, effects: Effects, results: list[bytes]) -> list[tuple[str, str]]:
         """`node` took a step, and its machine gave these results. Returns the promises that it broke: name, detail."""
         life = self._lives[node.id]
         broken: list[tuple[str, str]] = []
+        self.checked["Specification"] += 1
+        if denied := self.explainer.step(node, event, effects):
+            broken.append(("Specification", denied))
+        if effects.send:
+            self._check_votes(node, effects.send, broken)
         if effects.persist is not None:
             self._check_persist(life, node, effects.persist, broken)
         if effects.status is not None:
@@ -103,12 +115,21 @@ class Watch:
             self.found.setdefault(name, detail)
         return broken
 
-    def _check_persist(self, life: _Life, node: Node, persist: Persist, broken: list[tuple[str, str]]) -> None:
-        if persist.vote:
+    def _check_votes(self, node: Node, sends: tuple[Message, ...], broken: list[tuple[str, str]]) -> None:
+        # A vote is given when it is said. One that was only on its way to the disk may be forgotten in a crash.
+        for message in sends:
+            if type(message) is VoteResponse and message.granted and not message.pre:
+                candidate = message.to
+            elif type(message) is RequestVote and not message.pre:
+                candidate = node.id
+            else:
+                continue
             self.checked["VoteOnce"] += 1
-            known = self._votes.note((node.id, persist.term), persist.vote)
-            if known != persist.vote:
-                broken.append(("VoteOnce", f"n{node.id} voted for n{known} and n{persist.vote} in term {persist.term}"))
+            known = self._votes.note((node.id, message.term), candidate)
+            if known != candidate:
+                broken.append(("VoteOnce", f"n{node.id} voted for n{known} and n{candidate} in term {message.term}"))
+
+    def _check_persist(self, life: _Life, node: Node, persist: Persist, broken: list[tuple[str, str]]) -> None:
         if persist.entries:
             first = persist.entries[0].index
             self.checked["LeaderAppendOnly"] += 1

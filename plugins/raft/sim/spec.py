@@ -18,16 +18,17 @@ Where nodes do more than the specification knows, the mapping is:
   That is checked, and the known gap of etcd's trace validation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from plugins.raft.core.configuration import Configuration, decode_configuration
+from plugins.raft.core.configuration import decode_configuration
 from plugins.raft.core.effects import Role
 from plugins.raft.core.inputs import Input, Persisted
 from plugins.raft.core.messages import (
     CONFIGURATION,
     AppendEntries,
     AppendResponse,
+    Entry,
     InstallSnapshot,
     Message,
     ReadIndex,
@@ -37,18 +38,8 @@ from plugins.raft.core.messages import (
 )
 from plugins.raft.core.node import Node
 from plugins.raft.core.quorum import joint_index, joint_vote
-from plugins.raft.sim.disk import Disk
+from plugins.raft.sim.spec_state import CANDIDATE, FOLLOWER, LEADER, STATES, UNKNOWN, Server, Terms
 from plugins.raft.sim.violation import Violation
-
-FOLLOWER: Final = "Follower"
-CANDIDATE: Final = "Candidate"
-LEADER: Final = "Leader"
-_STATES: Final = {
-    Role.FOLLOWER: FOLLOWER,
-    Role.PRECANDIDATE: FOLLOWER,
-    Role.CANDIDATE: CANDIDATE,
-    Role.LEADER: LEADER,
-}
 
 
 class Action(NamedTuple):
@@ -59,81 +50,48 @@ class Action(NamedTuple):
     other: int = 0
 
 
-class Server:
-    """The specification's variables of one server."""
-
-    __slots__ = (
-        "acked",
-        "commit",
-        "configurations",
-        "granted",
-        "log",
-        "match",
-        "state",
-        "stood",
-        "term",
-        "vote",
-        "votes",
-    )
-
-    def __init__(self) -> None:
-        self.term = 0
-        self.state = FOLLOWER
-        self.vote = 0
-        self.log: list[int] = []
-        self.commit = 0
-        self.granted: dict[int, bool] = {}
-        self.match: dict[int, int] = {}
-        self.configurations: list[tuple[int, Configuration]] = []
-        self.votes: dict[int, int] = {}
-        """By term, whom it told that it has its vote: what a restart may not undo."""
-        self.stood: dict[int, tuple[int, int]] = {}
-        """By term, index and term of its last entry when it stood: what its requests must say."""
-        self.acked = 0
-        """Up to where it acknowledged its log, as it still stands."""
-
-    @property
-    def configuration(self) -> Configuration:
-        """The newest one in the log."""
-        return self.configurations[-1][1]
-
-    def last_term(self) -> int:
-        """LastTerm(log)."""
-        return self.log[-1] if self.log else 0
-
-    def truncate(self, length: int) -> None:
-        """Remove the entries beyond `length`."""
-        del self.log[length:]
-        self.acked = min(self.acked, length)
-        while self.configurations[-1][0] > length:
-            self.configurations.pop()
-
-
 class Spec:
     """All servers. Feed it each step; `actions` holds the names of the last one's."""
 
     def __init__(self) -> None:
         self.servers: dict[int, Server] = {}
-        self.committed: list[int] = []
+        self.committed = Terms()
         """Terms of the entries that somebody committed, by index from 1."""
         self.actions: list[Action] = []
 
+    @classmethod
+    def joined(cls, nodes: Iterable[Node], committed: Terms | None = None) -> "Spec":
+        """Nodes that are in the middle of something; what they promised before is not known, and not checked.
+
+        `committed` is what another `Spec` knows, perhaps of a node that is gone.
+        """
+        spec = cls()
+        spec.servers = {node.id: Server.of(node) for node in nodes}
+        newest = max(spec.servers.values(), key=lambda server: server.commit, default=None)
+        if newest is not None:
+            spec.committed = newest.log.upto(newest.commit, 0)
+            if committed is not None:
+                for index in range(newest.commit + 1, len(committed) + 1):
+                    spec.committed.append(committed.at(index))
+        return spec
+
     # --- Steps
 
-    def started(self, number: int, node: Node, disk: Disk) -> None:
-        """A node starts from its disk: Init, or Restart(i)."""
+    def started(self, number: int, node: Node, entries: Sequence[Entry]) -> None:
+        """A node starts from its disk, which holds these entries: Init, or Restart(i)."""
         known = self.servers.get(number)
         self.actions = [Action("Restart" if known else "Init", number)]
         server = self.servers[number] = Server()
         index = node.snapshot.index
         if index > len(self.committed):
             self._deny(number, f"it starts from a snapshot at {index}, which nobody committed")
-        server.log = self.committed[:index] + [entry.term for entry in disk.entries if entry.index > index]
+        server.log = self.committed.upto(index, node.snapshot.term)
+        server.log.items += [entry.term for entry in entries if entry.index > index]
         server.term, server.vote, server.commit = node.term, node.vote, index
         server.configurations = [(index, decode_configuration(node.snapshot.configuration))]
         server.configurations += [
             (entry.index, decode_configuration(entry.data))
-            for entry in disk.entries
+            for entry in entries
             if entry.kind == CONFIGURATION and entry.index > index
         ]
         if known is None:
@@ -143,7 +101,7 @@ class Spec:
             term = max(known.votes)
             if server.term < term or (server.term == term and server.vote != known.votes[term]):
                 self._deny(number, f"it forgot that it voted for {known.votes[term]} in term {term}")
-        if server.log[: known.acked] != known.log[: known.acked]:
+        if not server.log.agrees(known.log, 1, known.acked):
             self._deny(number, f"it lost entries that it had acknowledged up to {known.acked}")
 
     def step(self, number: int, event: Input, node: Node) -> None:
@@ -161,7 +119,7 @@ class Spec:
             self._become_leader(number, server)
         if server.state == LEADER:
             self._lead(number, server, node)
-        if server.state != FOLLOWER and _STATES[node.role] == FOLLOWER and node.term == server.term:
+        if server.state != FOLLOWER and STATES[node.role] == FOLLOWER and node.term == server.term:
             self._did("StepDown", number)
             server.state = FOLLOWER
         self._compare(number, server, node)
@@ -179,7 +137,8 @@ class Spec:
                 if message.granted and not message.pre:
                     self._promises_vote(number, server, message.term, message.to)
             elif isinstance(message, RequestVote) and not message.pre:
-                if server.stood.get(message.term) != (message.last_index, message.last_term):
+                stood = (message.last_index, message.last_term)
+                if message.term > server.since and server.stood.get(message.term) != stood:
                     self._deny(number, f"it asks for votes in term {message.term} with a log that it did not have")
                 self._promises_vote(number, server, message.term, number)
 
@@ -213,7 +172,7 @@ class Spec:
         self._did("HandleRequestVoteRequest", number, message.sender)
         if node.vote == server.vote:
             return
-        is_log_ok = (message.last_term, message.last_index) >= (server.last_term(), len(server.log))
+        is_log_ok = (message.last_term, message.last_index) >= (server.log.last, len(server.log))
         if node.vote != message.sender or server.vote or not is_log_ok:
             self._deny(number, f"it votes for {node.vote} in term {server.term}")
         server.vote = node.vote
@@ -228,11 +187,11 @@ class Spec:
         if prev < server.commit:
             self._did("DropMessage", number, message.sender)
             return
-        if prev and (prev > len(log) or log[prev - 1] != message.prev_term):
+        if prev > len(log) or log.at(prev) != message.prev_term:
             self._did("RejectAppendEntriesRequest", number, message.sender)
             return
         for entry in message.entries:
-            if entry.index <= len(log) and log[entry.index - 1] != entry.term:
+            if entry.index <= len(log) and log.at(entry.index) != entry.term:
                 self._did("ConflictAppendEntriesRequest", number, message.sender)
                 if entry.index <= server.commit:
                     self._deny(number, f"it removes entry {entry.index}, which is committed")
@@ -252,12 +211,12 @@ class Spec:
         index = message.index
         if not message.done or node.commit != index or server.commit >= index:
             return
-        if index > len(self.committed) or self.committed[index - 1] != message.snapshot_term:
+        if index > len(self.committed) or self.committed.at(index) not in (message.snapshot_term, UNKNOWN):
             self._deny(number, f"a snapshot at {index} holds what nobody committed")
         log = server.log
-        if not (index <= len(log) and log[index - 1] == message.snapshot_term):
+        if not (index <= len(log) and log.at(index) == message.snapshot_term):
             self._did("ConflictAppendEntriesRequest", number, message.sender)
-            log[:] = self.committed[:index]
+            server.log = self.committed.upto(index, message.snapshot_term)
             server.acked = min(server.acked, server.commit)
             server.configurations = [(index, decode_configuration(message.configuration))]
         self._did("AppendEntriesAlreadyDone", number, message.sender)
@@ -265,7 +224,7 @@ class Spec:
 
     def _follow_commit(self, number: int, server: Server, commit: int) -> None:
         if commit > server.commit:
-            if self.committed[:commit][server.commit :] != server.log[server.commit : commit]:
+            if not server.log.agrees(self.committed, server.commit + 1, commit):
                 self._deny(number, f"it counts entries up to {commit} as committed that were not")
             server.commit = commit
 
@@ -276,7 +235,7 @@ class Spec:
         server.term += 1
         server.state, server.vote = CANDIDATE, number
         server.granted = {}
-        server.stood[server.term] = (len(server.log), server.last_term())
+        server.stood[server.term] = (len(server.log), server.log.last)
 
     def _become_leader(self, number: int, server: Server) -> None:
         self._did("BecomeLeader", number)
@@ -306,18 +265,22 @@ class Spec:
         commit = node.commit
         if commit > agreed:
             self._deny(number, f"it commits {commit}, but a quorum agrees only up to {agreed}")
-        if server.log[commit - 1] != server.term:
-            self._deny(number, f"it commits {commit}, whose term {server.log[commit - 1]} is not its own")
+        if server.log.at(commit) != server.term:
+            self._deny(number, f"it commits {commit}, whose term {server.log.at(commit)} is not its own")
         server.commit = commit
-        self.committed.extend(server.log[len(self.committed) : commit])
+        for index in range(len(self.committed) + 1, commit + 1):
+            self.committed.append(server.log.at(index))
 
     def _sends_append(self, number: int, server: Server, message: AppendEntries) -> None:
         log, prev = server.log, message.prev_index
         if message.term != server.term or server.state != LEADER:
             return  # sent in the step that ended its term: the step itself was explained
-        if prev > len(log) or (prev and log[prev - 1] != message.prev_term) or message.commit > server.commit:
+        place = prev - log.start
+        if place < 0:
+            return  # entries from before it was looked at
+        if prev > len(log) or log.at(prev) != message.prev_term or message.commit > server.commit:
             self._deny(number, f"it sends entries after ({prev}, {message.prev_term}), which its log does not have")
-        if [entry.term for entry in message.entries] != log[prev : prev + len(message.entries)]:
+        if [entry.term for entry in message.entries] != log.items[place : place + len(message.entries)]:
             self._deny(number, f"it sends entries after {prev} that are not in its log")
 
     def _promises_vote(self, number: int, server: Server, term: int, candidate: int) -> None:
@@ -333,12 +296,12 @@ class Spec:
         if (
             server.term != node.term
             or server.vote != node.vote
-            or server.state != _STATES[node.role]
+            or server.state != STATES[node.role]
             or server.commit != node.commit
             or len(server.log) != log.last_index
-            or server.last_term() != log.last_term
+            or server.log.last != log.last_term
         ):
-            spec = (server.term, server.vote, server.state, server.commit, len(server.log), server.last_term())
+            spec = (server.term, server.vote, server.state, server.commit, len(server.log), server.log.last)
             mine = (node.term, node.vote, node.role.name, node.commit, log.last_index, log.last_term)
             self._deny(number, f"(term, vote, state, commit, last index, last term) is {mine}, allowed is {spec}")
 

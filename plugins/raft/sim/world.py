@@ -211,7 +211,7 @@ class World:
         machine.started(node)
         machine.tick_at = 0
         if self.spec is not None:
-            self.spec.started(machine.id, node, machine.disk)
+            self.spec.started(machine.id, node, machine.disk.entries)
         self.feed(machine, _TICK)
 
     def _stop(self, machine: Machine) -> None:

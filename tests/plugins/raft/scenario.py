@@ -179,7 +179,7 @@ class Stage:
             node = self.nodes[number] = self.node_class(
                 number, self.settings, disk.recover(), self.prng.split(), self.now
             )
-            self.spec.started(number, node, disk)
+            self.spec.started(number, node, disk.entries)
             self.applied[number] = []
             self.feed(number, inputs.Tick())
 

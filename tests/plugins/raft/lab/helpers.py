@@ -6,6 +6,8 @@ from pathlib import Path
 
 import trio
 
+from host.api import HttpProblem
+from plugins.raft.core.kv import Operation
 from plugins.raft.lab.clients import LabStore
 from plugins.raft.lab.cluster import Cluster
 from plugins.raft.lab.operate import Operator
@@ -29,6 +31,18 @@ class Lab:
             while not self.cluster.leader:
                 await self.cluster.led.wait()
         return self.cluster.leader
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Write until it is done: on a busy machine leaders come and go. A put may come twice."""
+        with trio.fail_after(60):
+            while True:
+                await self.led()
+                try:
+                    await self.store.write(Operation("put", key, value), None, None)
+                except HttpProblem:
+                    await trio.sleep(0.01)
+                else:
+                    return
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Any stretch of the live cluster replays bit for bit, and nothing else passes for it."""
 
 import random
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from host.api import HttpProblem
 from plugins.raft.core.kv import Operation
 from plugins.raft.lab import actions, frozen
 from plugins.raft.lab.frozen import NotFrozen
+from plugins.raft.lab.picture import STEPS_MAX
 from plugins.raft.lab.recording import INPUT, Recording, decode_recording, encode_recording
 from plugins.raft.lab.replay import Replay
 from plugins.raft.lab.replay_scene import replay_document, state_at, steps_between
@@ -75,7 +77,7 @@ async def test_replay_of_random_sessions_comes_to_the_live_hash(tmp_path: Path, 
         inputs = 0
         for _ in range(SESSIONS // LABS):
             # Each session begins a segment of its own, in whatever state the one before left the cluster.
-            cluster.recorder.begin(cluster.now_us(), cluster._recorded_seats(), cluster._recorded_scene())
+            cluster.begin_segment()
             await live_session(lab, lot)
             recording = cluster.recorder.export(cluster.now_us(), 0)
             live = cluster.recorder.hash
@@ -91,20 +93,18 @@ async def test_replay_of_random_sessions_comes_to_the_live_hash(tmp_path: Path, 
 
 async def recorded(tmp_path: Path) -> Recording:
     async with running_lab(tmp_path) as lab:
-        await lab.led()
         for number in range(5):
-            await lab.store.write(Operation("put", b"k", b"%d" % number), None, None)
+            await lab.put(b"k", b"%d" % number)
         await lab.operator.do(actions.OnNode(action="kill", node=await lab.led()))
         await lab.led()
         await lab.operator.do(actions.Whole(action="heal"))
-        await lab.store.write(Operation("put", b"k", b"last"), None, await lab.led())
+        await lab.put(b"k", b"last")
         return lab.cluster.recorder.export(lab.cluster.now_us(), 30)
 
 
 async def test_replay_ends_with_the_state_that_the_live_cluster_had(tmp_path: Path) -> None:
     async with running_lab(tmp_path) as lab:
-        await lab.led()
-        await lab.store.write(Operation("put", b"colour", b"red"), None, None)
+        await lab.put(b"colour", b"red")
         recording = lab.cluster.recorder.export(lab.cluster.now_us(), 30)
         live = {number: frozen.encode(seat.core) for number, seat in lab.cluster.seats.items()}
     replay = Replay(decode_recording(encode_recording(recording)))
@@ -134,8 +134,46 @@ async def test_replay_is_shown_in_frames_steps_and_states(tmp_path: Path) -> Non
     assert first["kv"] == {}
     assert last["kv"] == {"k": "last"}
     assert last["cluster"]["term"] > 1
-    texts = [step["text"] for step in steps_between(recording, 0, 10_000)]
-    assert any("became leader" in text for text in texts)
+
+
+async def test_each_step_has_a_sentence_and_the_specifications_action(tmp_path: Path) -> None:
+    recording = await recorded(tmp_path)
+    steps = steps_between(recording, 0, 10_000)
+    assert len(steps) == len(recording.steps)
+    assert all(step["text"] for step in steps)
+    became = next(step for step in steps if "became leader" in step["text"])
+    assert f"BecomeLeader({became['node']})" in became["action"]
+    # The nodes' first start, and that of the killed leader; all in the recording.
+    starts = [step["action"] for step in steps if step["input"] == "its start"]
+    assert sorted(starts) == sorted(["Init(1)", "Init(2)", "Init(3)", starts[-1]])
+    assert starts[-1].startswith("Restart(")
+    named = {name for step in steps for name in re.findall(r"(\w+)\(", step["action"] or "")}
+    assert {"Timeout", "ClientRequest", "AdvanceCommitIndex", "HandleAppendEntriesResponse"} <= named
+    (frame,) = [frame for frame in replay_document(recording)["frames"] if _tells_of(frame, became["text"])]
+    (line,) = [line for line in frame["e"] if line["text"] in became["text"]]
+    assert line["action"] == became["action"]
+
+
+def _tells_of(frame: Any, text: str) -> bool:
+    return any(line["kind"] == "role" and line["text"] in text for line in frame.get("e", ()))
+
+
+async def test_live_steps_are_told_to_who_looks_on(tmp_path: Path) -> None:
+    async with running_lab(tmp_path) as lab:
+        cluster = lab.cluster
+        await lab.put(b"k", b"unseen")
+        assert "st" not in (cluster.picture.delta() or {})
+        cluster.feed.viewers += 1
+        with trio.fail_after(60):
+            took = None
+            while took is None:
+                cluster.picture.delta()
+                await lab.put(b"k", b"v")
+                steps = (cluster.picture.delta() or {})["st"]
+                assert len(steps) <= STEPS_MAX
+                # On a busy machine a frame may be full before that step.
+                took = next((step for step in steps if "took put k=v into its log" in step[3]), None)
+    assert took[2] == f"ClientRequest({took[1]})"
 
 
 async def test_file_that_was_changed_is_refused_or_differs_and_never_crashes(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from plugins.raft.core.base import Durable
 from plugins.raft.core.configuration import Configuration
 from plugins.raft.core.effects import Effects, Persist, Role, Status
-from plugins.raft.core.messages import COMMAND, Entry
+from plugins.raft.core.inputs import Tick
+from plugins.raft.core.messages import COMMAND, Entry, VoteResponse
 from plugins.raft.core.node import Node
 from plugins.raft.core.prng import Prng
 from plugins.raft.core.settings import Settings
@@ -28,7 +29,7 @@ class Bench:
             self.watch.started(node)
 
     def show(self, number: int, effects: Effects = NOTHING, results: list[bytes] | None = None) -> None:
-        self.watch.check(self.nodes[number], effects, results or [b""] * len(effects.apply))
+        self.watch.check(self.nodes[number], Tick(), effects, results or [b""] * len(effects.apply))
 
     def log(self, number: int, *terms: int) -> None:
         """Give a node a durable log of these terms, and show it."""
@@ -62,7 +63,7 @@ def two_leaders(bench: Bench) -> None:
 
 def two_votes(bench: Bench) -> None:
     for candidate in (2, 3):
-        bench.show(1, NOTHING._replace(persist=Persist(1, 4, candidate, 0, False, None, ())))
+        bench.show(1, NOTHING._replace(send=(VoteResponse(4, 1, candidate, True, False),)))
 
 
 def leader_replaces(bench: Bench) -> None:
@@ -139,6 +140,7 @@ def applied_twice(bench: Bench) -> None:
         ("StateMachineSafety", other_applied),
         ("StateMachineSafety", other_result),
         ("Order", term_goes_back),
+        ("Specification", term_goes_back),
         ("Order", applied_twice),
     ],
 )
@@ -149,6 +151,13 @@ def test_broken_promise_is_named(name: str, breaks: Callable[[Bench], Any]) -> N
     row = next(row for row in bench.watch.document() if row["name"] == name)
     assert row["holds"] is False
     assert row["found"]
+
+
+def test_vote_that_was_never_said_may_be_forgotten_in_a_crash() -> None:
+    bench = Bench()
+    for candidate in (2, 3):
+        bench.show(1, NOTHING._replace(persist=Persist(1, 4, candidate, 0, False, None, ())))
+    assert "VoteOnce" not in bench.watch.found
 
 
 def test_every_invariant_has_its_control() -> None:
@@ -164,4 +173,5 @@ def test_honest_nodes_break_nothing() -> None:
     bench.commit(1, 2)
     for number in (1, 2, 3):
         bench.apply(number, Entry(1, 1, COMMAND, b"c"), Entry(2, 1, COMMAND, b"c"))
-    assert bench.watch.found == {}
+    # That a field changes without a message is what no action of the specification does.
+    assert set(bench.watch.found) <= {"Specification"}
