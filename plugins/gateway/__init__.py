@@ -65,7 +65,7 @@ def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount | Pag
     slow_s = state.settings.clocks.total + 30
     yield Mount(
         "/v1",
-        state.api,
+        state.serve_v1,
         V1,
         # The app has these errors in the shape that its clients read.
         content_types=(),

@@ -41,6 +41,15 @@ class Key:
         """Whether it may not use as much as it likes."""
         return self.requests is not None or self.tokens is not None or self.spending.budget_nano_usd is not None
 
+    def go_on_from(self, before: "Key") -> None:
+        """Take over what another key has used."""
+        if self.requests is not None and before.requests is not None:
+            self.requests.go_on_from(before.requests)
+        if self.tokens is not None and before.tokens is not None:
+            self.tokens.go_on_from(before.tokens)
+        if self.budget_period == before.budget_period:
+            self.spending.go_on_from(before.spending)
+
     def may_use(self, name: str, route: Route) -> bool:
         """Whether it may ask for the model, by the name it used or the one it stands for."""
         return not self.models or any(
@@ -56,19 +65,28 @@ class Admission:
         self._open = Key("", is_open=True)
         self._by_digest: dict[bytes, Key] = {}
         self.by_name: dict[str, Key] = {}
-        for name, settings in keys.items():
-            self.add(key_of(name, settings, _digest(settings.key.reveal().encode())))
+        self.configured: frozenset[str] = frozenset()
+        self.configure(keys)
 
     @property
     def is_open(self) -> bool:
         """Whether there are no keys at all."""
         return not self._by_digest
 
+    def configure(self, keys: Mapping[str, KeySettings]) -> None:
+        """Have these keys of the configuration, beside those made at run time."""
+        for name in self.configured - keys.keys():
+            self.remove(name)
+        self.configured = frozenset(keys)
+        for name, settings in keys.items():
+            self.add(key_of(name, settings, _digest(settings.key.reveal().encode())))
+
     def add(self, key: Key) -> None:
-        """Let this key in from now on."""
+        """Let this key in from now on. What one of its name has used of the same limits, it has used."""
         known = self.by_name.get(key.tenant)
         if known is not None:
             self._by_digest.pop(known.digest, None)
+            key.go_on_from(known)
         self._by_digest[key.digest] = key
         self.by_name[key.tenant] = key
 

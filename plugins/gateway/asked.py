@@ -111,7 +111,7 @@ def understand(
     key: bytes | None = None
     if cache.enabled and route.cache and is_cool and not is_stored and surface not in RELAYED:
         meant = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if name in headers}
-        key = cache_key(tenant=tenant, surface=surface, route=route.name, body=body, headers=meant)
+        key = cache_key(tenant=tenant, surface=surface, route=route.meaning, body=body, headers=meant)
     return Asked(model, route, stream, include_usage, key)
 
 

@@ -52,7 +52,6 @@ class KeyDesk:
         self._admission = admission
         self._limits = limits
         self._postgres = postgres
-        self._configured = frozenset(admission.by_name)
         # (tenant, model) to requests, input tokens, output tokens, nano-dollars; not yet written, and in all.
         self._unwritten: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._ledger: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
@@ -99,7 +98,7 @@ class KeyDesk:
         Raises:
             HttpProblem: 404 there is none, 409 it is in the configuration.
         """
-        if name in self._configured:
+        if name in self._admission.configured:
             raise HttpProblem(409, f"the key {name} is in the configuration: take it out there")
         if self._postgres is not None:
             await self._postgres.execute("DELETE FROM gateway.keys WHERE name = %s", (name,))
@@ -111,7 +110,7 @@ class KeyDesk:
         return [
             {
                 "name": name,
-                "configured": name in self._configured,
+                "configured": name in self._admission.configured,
                 "models": list(key.models),
                 "requests_per_minute": key.requests.per_minute if key.requests else None,
                 "tokens_per_minute": key.tokens.per_minute if key.tokens else None,
@@ -162,7 +161,7 @@ class KeyDesk:
         """Take over keys that other hosts have made or withdrawn, and what has been spent everywhere."""
         assert self._postgres is not None
         rows = await self._postgres.fetch_all("SELECT name, digest, limits::text FROM gateway.keys")
-        present = {row[0] for row in rows} | self._configured
+        present = {row[0] for row in rows} | self._admission.configured
         for name, digest, limits in rows:
             known = self._admission.by_name.get(name)
             if known is None or known.digest != bytes(digest):

@@ -30,6 +30,9 @@ LAST_WRITE_S: Final = 1.0
 class OwnLimits:
     """The limits of keys by the counts of this host alone. Never waits."""
 
+    def configure(self, settings: LimitsSettings) -> None:
+        """Go by these settings from now on."""
+
     async def charge(self, key: Key, now_ms: int) -> None:
         """Take one request of what the key may.
 
@@ -76,6 +79,10 @@ class SharedLimits(OwnLimits):
         # One for each key at the most, so there is a bound.
         self._bills: dict[tuple[str, int], _Bill] = {}
         self._has_bills = trio.Event()
+
+    def configure(self, settings: LimitsSettings) -> None:
+        """See `OwnLimits`."""
+        self._settings = settings
 
     @property
     def unwritten(self) -> int:

@@ -14,8 +14,7 @@ import trio
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
-from host.api import HttpProblem, Message
-from plugins.gateway.endpoints import Api
+from host.api import ASGIApp, HttpProblem, Message
 from plugins.gateway.simulated.faults import Fault
 from plugins.gateway.simulated.server import SimulatedProvider
 
@@ -50,7 +49,7 @@ class _Tally:
 class Proof:
     """Runs the proof, one at a time."""
 
-    def __init__(self, api: Api, primary: SimulatedProvider | None) -> None:
+    def __init__(self, api: ASGIApp, primary: SimulatedProvider | None) -> None:
         self.latest: dict[str, Any] | None = None
         self._api = api
         self._primary = primary

@@ -1,28 +1,26 @@
-"""The gateway put together: what its routes, tasks and card share during one run of the plugin."""
+"""The gateway put together: what its routes, tasks and card share during one run, through all reloads of it."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
-from host.api import Figure, PluginContext, PoolLimits, TrioTransport
+from host.api import Figure, PluginContext, PoolLimits, Receive, Scope, Send, TrioTransport
 from plugins.gateway.admin_routes import AdminRoutes
 from plugins.gateway.admission import Admission
 from plugins.gateway.core.dialects.table import Dialect
-from plugins.gateway.endpoints import Api
+from plugins.gateway.generation import Lasting, generation
 from plugins.gateway.keys import KeyDesk
 from plugins.gateway.limits import OwnLimits, SharedLimits
-from plugins.gateway.pipeline import Pipeline, now_ms
+from plugins.gateway.pipeline import now_ms
 from plugins.gateway.proof import Proof
 from plugins.gateway.settings import Settings
 from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.stats import Stats
 from plugins.gateway.store import Store
-from plugins.gateway.targets import Targets
 from plugins.gateway.telemetry import Telemetry
-from plugins.gateway.upstream import Upstreams
 
 METRICS_INTERVAL_S: Final = 1.0
 IDLE_MAX: Final = 256
@@ -35,6 +33,12 @@ SIMULATED: Final[tuple[tuple[str, Dialect], ...]] = (
     ("proof-primary", "openai"),
     ("proof-backup", "anthropic"),
 )
+_FIXED: Final[tuple[Callable[[Settings], Any], ...]] = (
+    lambda settings: (settings.use_postgres, settings.use_redis),
+    lambda settings: (settings.upstream_connections_max, settings.body_bytes_max, settings.clocks.total),
+    lambda settings: settings.simulated.enabled == "off",
+)
+"""What a run is built on: services, the pool of connections, the limits of its mount, the servers that it starts."""
 _STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -44,9 +48,7 @@ class Gateway:
     def __init__(self, ctx: PluginContext) -> None:
         self.ctx = ctx
         settings: Settings = ctx.config
-        self.settings = settings
         self.simulated = _simulated(settings)
-        self.targets = Targets(settings, list(self.simulated.values()))
         self.telemetry = Telemetry(ctx.metrics, now_ms)
         self.admission = Admission(settings.virtual_keys, ctx.require_admin)
         redis = ctx.redis if settings.use_redis else None
@@ -57,22 +59,48 @@ class Gateway:
         self.transport = TrioTransport(
             limits=PoolLimits(connections_max=most, connections_per_origin_max=most, idle_max=min(most, IDLE_MAX))
         )
-        self.upstreams = Upstreams(self.transport, settings.clocks)
-        self.pipeline = Pipeline(settings, self.upstreams, self.telemetry)
         self.store = Store(settings.cache, redis, frozenset(self.simulated))
-        self.api = Api(
-            settings,
-            self.targets,
-            self.pipeline,
+        self._lasting = Lasting(
+            self.transport,
+            tuple(self.simulated.values()),
             self.store,
             self.admission,
             self.limits,
             self.telemetry,
             ctx.draining,
         )
-        self.proof = Proof(self.api, self.simulated.get("proof-primary"))
-        stats = Stats(self.telemetry, self.targets, self.store, self.pipeline, self.api, self.simulated)
+        self.current = generation(settings, self._lasting)
+        self._retries_refused_before = 0
+        self.proof = Proof(self.serve_v1, self.simulated.get("proof-primary"))
+        stats = Stats(self.telemetry, self.store, self.simulated, lambda: self.current)
         self.admin = AdminRoutes(ctx, stats, self.store, self.proof, self.keys, self.simulated)
+
+    @property
+    def settings(self) -> Settings:
+        """The newest configuration."""
+        return self.current.settings
+
+    async def serve_v1(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app of `/v1`: each request goes the ways of the configuration that it begins under."""
+        await self.current.api(scope, receive, send)
+
+    def reconfigure(self, settings: Settings) -> bool:
+        """Take over a new configuration: new requests go by it, those under way end as they began.
+
+        Returns False, with nothing changed, when it differs in what only a new run of the plugin can change.
+        """
+        if any(part(settings) != part(self.settings) for part in _FIXED):
+            return False
+        before = self.current
+        for provider in self.simulated.values():
+            provider.first_token_s = settings.simulated.first_token
+            provider.token_interval_s = settings.simulated.token_interval
+        self.admission.configure(settings.virtual_keys)
+        self.limits.configure(settings.limits)
+        self.store.configure(settings.cache)
+        self._retries_refused_before += before.pipeline.retry_budget.refused_count
+        self.current = generation(settings, self._lasting, before)
+        return True
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the simulated providers, then carry flights and keep the metrics until cancelled."""
@@ -86,7 +114,7 @@ class Gateway:
             if self.settings.use_postgres:
                 await nursery.start(self.keys.run)
             nursery.start_soon(self._keep_metrics)
-            self.api.delivery.nursery = nursery
+            self.current.api.delivery.nursery = nursery
             task_status.started()
 
     async def figures(self) -> Sequence[Figure]:
@@ -103,6 +131,9 @@ class Gateway:
             Figure("miss, 99th percentile", percentiles["miss"]["p99"], "ms", at),
         ]
 
+    def _retries_refused(self) -> int:
+        return self._retries_refused_before + self.current.pipeline.retry_budget.refused_count
+
     @asynccontextmanager
     async def _closed_at_end(self) -> AsyncIterator[None]:
         try:
@@ -115,14 +146,18 @@ class Gateway:
             self.transport.close_expired()
             memory = self.store.memory
             self.telemetry.totals["cache_evictions_total"] = memory.evicted_count
-            self.telemetry.totals["retries_refused_total"] = self.pipeline.retry_budget.refused_count
+            self.telemetry.totals["retries_refused_total"] = self._retries_refused()
             if isinstance(self.limits, SharedLimits):
                 self.telemetry.totals["limits_unavailable_total"] = self.limits.unavailable_count
             worst: dict[str, int] = {}
-            for target in self.targets.known():
+            for target in self.current.targets.known():
                 state = _STATES[target.breaker.state]
                 worst[target.provider.name] = max(worst.get(target.provider.name, 0), state)
-            gauges = {"cache_bytes": memory.bytes_used, "cache_entries": len(memory), "flights": self.api.flights}
+            gauges = {
+                "cache_bytes": memory.bytes_used,
+                "cache_entries": len(memory),
+                "flights": self.current.api.flights,
+            }
             self.telemetry.publish(gauges, worst)
             await trio.sleep(METRICS_INTERVAL_S)
 

@@ -1,19 +1,19 @@
 """The document behind the dashboard: what the gateway did, does, and is made of, read off the running parts."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 import trio
 
 from plugins.gateway.core.usage import NANO
-from plugins.gateway.endpoints import Api
-from plugins.gateway.pipeline import Pipeline, now_ms
+from plugins.gateway.generation import Generation
+from plugins.gateway.pipeline import now_ms
 from plugins.gateway.simulated.faults import DESCRIPTIONS
 from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.store import Store
-from plugins.gateway.targets import Target, Targets
+from plugins.gateway.targets import Target
 from plugins.gateway.telemetry import Telemetry
 
 TARGETS_SHOWN: Final = 32
@@ -26,30 +26,27 @@ class Stats:
     def __init__(
         self,
         telemetry: Telemetry,
-        targets: Targets,
         store: Store,
-        pipeline: Pipeline,
-        api: Api,
         simulated: Mapping[str, SimulatedProvider],
+        current: Callable[[], Generation],
     ) -> None:
         self.telemetry = telemetry
-        self._targets = targets
         self._store = store
-        self._pipeline = pipeline
-        self._api = api
         self._simulated = simulated
+        self._current = current
         self._began = time.time()
 
     def document(self, *, with_latest: bool = True) -> dict[str, Any]:
         """The figures of now."""
         telemetry, memory = self.telemetry, self._store.memory
-        now = now_ms()
+        now, current = now_ms(), self._current()
+        retry_budget = current.pipeline.retry_budget
         document = {
             "at": time.time(),
             "started_at": self._began,
-            "offers_simulated": self._targets.offers_simulated,
+            "offers_simulated": current.targets.offers_simulated,
             "in_flight": telemetry.in_flight,
-            "flights": self._api.flights,
+            "flights": current.api.flights,
             "requests": self._requests(),
             "latency_ms": telemetry.percentiles_ms(),
             "tokens": _by_kind(telemetry),
@@ -58,8 +55,8 @@ class Stats:
             "saved_usd": telemetry.totals["saved_nano_usd"] / NANO,
             "fallbacks": telemetry.totals["fallbacks_total"],
             "hedges": telemetry.totals["hedges_total"],
-            "retries": self._pipeline.retry_budget.spent_count,
-            "retries_refused": self._pipeline.retry_budget.refused_count,
+            "retries": retry_budget.spent_count,
+            "retries_refused": retry_budget.refused_count,
             "cache": {
                 "entries": len(memory),
                 "bytes": memory.bytes_used,
@@ -72,10 +69,10 @@ class Stats:
                 for second, requests, hits, errors in telemetry.seconds
                 if now // 1000 - second <= len(telemetry.seconds)
             ],
-            "targets": [_target(target, now) for target in self._targets.known()[-TARGETS_SHOWN:]],
+            "targets": [_target(target, now) for target in current.targets.known()[-TARGETS_SHOWN:]],
             "simulated": [_simulated(provider) for provider in self._simulated.values()],
             "faults": DESCRIPTIONS,
-            "models": [{"id": name, "owned_by": owner} for name, owner in self._targets.model_names()],
+            "models": [{"id": name, "owned_by": owner} for name, owner in current.targets.model_names()],
         }
         if with_latest:
             document["latest"] = [asdict(record) for record in list(telemetry.latest)[-LATEST_SHOWN:]]

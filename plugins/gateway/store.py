@@ -36,8 +36,14 @@ class Store:
         self.redis_failures = 0
         self._redis = redis
         self._simulated = simulated
-        self._ttl_ms = round(settings.ttl * 1000)
+        self._ttl_ms = 0
+        self.configure(settings)
         self._to_write, self._writes = trio.open_memory_channel[tuple[bytes, bytes]](WRITES_WAITING_MAX)
+
+    def configure(self, settings: CacheSettings) -> None:
+        """Go by these settings from now on; what is kept already is kept as long as it was to be."""
+        self._ttl_ms = round(settings.ttl * 1000)
+        self.memory.resize(settings.bytes_max)
 
     def get(self, key: bytes, now_ms: int, age_ms_max: int | None) -> tuple[Entry, int] | None:
         """The answer and its age in milliseconds, out of memory."""

@@ -128,7 +128,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a name stands for. `name` is the same for all names that stand for the same, and goes into cache keys."""
+    """What a name stands for. `name` is the same for all names that stand for the same."""
 
     name: str
     members: tuple[Member, ...]
@@ -136,6 +136,11 @@ class Route:
     hedge: bool = False
     shadow: Target | None = None
     cache: bool = True
+
+    @property
+    def meaning(self) -> str:
+        """What goes into cache keys: hosts, and configurations, may mean different targets by one name."""
+        return " ".join((self.name, *(member.target.name for member in self.members)))
 
     @property
     def is_simulated(self) -> bool:
@@ -146,8 +151,14 @@ class Route:
 class Targets:
     """All providers and targets of one run of the plugin."""
 
-    def __init__(self, settings: Settings, simulated: Sequence[SimulatedProvider]) -> None:
+    def __init__(
+        self, settings: Settings, simulated: Sequence[SimulatedProvider], before: "Targets | None" = None
+    ) -> None:
         self._settings = settings
+        # Where to find the health and the figures of targets; not their forerunners in turn.
+        self._before = (
+            dict(before._targets) if before is not None and settings.breaker == before._settings.breaker else {}
+        )
         self.providers: dict[str, Provider] = {}
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._routes: dict[str, Route] = {}
@@ -209,13 +220,13 @@ class Targets:
             raise self._not_found(name)
         if len(self._targets) >= TARGETS_MAX:
             self._forget_one()
-        breaker = self._settings.breaker
-        target = self._targets[name] = Target(
-            provider,
-            model,
-            Breaker(breaker.failures, breaker.window, round(breaker.pause * 1000), round(breaker.pause_max * 1000)),
-            self._price(provider, model),
-        )
+        price = self._price(provider, model)
+        target = self._before.pop(name, None)
+        if target is None or (target.provider, target.price) != (provider, price):
+            breaker = self._settings.breaker
+            pauses_ms = round(breaker.pause * 1000), round(breaker.pause_max * 1000)
+            target = Target(provider, model, Breaker(breaker.failures, breaker.window, *pauses_ms), price)
+        self._targets[name] = target
         return target
 
     def known(self) -> list[Target]:

@@ -31,6 +31,11 @@ class Bucket:
         self._refill(now_ms)
         self.level -= amount
 
+    def go_on_from(self, before: "Bucket") -> None:
+        """Have used what another bucket has used."""
+        self.level = min(float(self.per_minute), self.per_minute - (before.per_minute - before.level))
+        self._at_ms = before._at_ms
+
     def _refill(self, now_ms: int) -> None:
         elapsed = max(0, now_ms - self._at_ms)
         self._at_ms = now_ms
@@ -59,3 +64,7 @@ class Spending:
             self.period = period
             self.spent_nano_usd = 0
         self.spent_nano_usd += amount_nano_usd
+
+    def go_on_from(self, before: "Spending") -> None:
+        """Have spent what was spent before."""
+        self.period, self.spent_nano_usd = before.period, before.spent_nano_usd

@@ -52,10 +52,7 @@ class LruCache(Generic[V]):
             return False
         self._slots[key] = _Slot(value, size_bytes, now_ms, now_ms + ttl_ms)
         self.bytes_used += size_bytes
-        while self.bytes_used > self.bytes_max:
-            oldest = next(iter(self._slots))
-            self.evicted_count += 1
-            self.remove(oldest)
+        self._make_room()
         return True
 
     def grow(self, key: bytes, more_bytes: int) -> None:
@@ -65,9 +62,12 @@ class LruCache(Generic[V]):
             return
         slot.size_bytes += more_bytes
         self.bytes_used += more_bytes
-        while self.bytes_used > self.bytes_max and self._slots:
-            self.evicted_count += 1
-            self.remove(next(iter(self._slots)))
+        self._make_room()
+
+    def resize(self, bytes_max: int) -> None:
+        """Have another bound."""
+        self.bytes_max = bytes_max
+        self._make_room()
 
     def remove(self, key: bytes) -> None:
         """Forget a key, if it is there."""
@@ -81,3 +81,8 @@ class LruCache(Generic[V]):
         self._slots.clear()
         self.bytes_used = 0
         return count
+
+    def _make_room(self) -> None:
+        while self.bytes_used > self.bytes_max:
+            self.evicted_count += 1
+            self.remove(next(iter(self._slots)))

@@ -67,6 +67,7 @@ class SimulatedProvider:
         self.port = 0
         self._now_unix_s = now_unix_s
         self._changed = trio.Event()
+        self._hastened = trio.Event()
         self._serving = trio.CancelScope()
         self._answers = 0
 
@@ -88,6 +89,11 @@ class SimulatedProvider:
         """Be healthy again."""
         self.fault = HEALTHY
         self._changed.set()
+
+    def hasten(self) -> None:
+        """Have every answer that waits for its next token go on now."""
+        self._hastened.set()
+        self._hastened = trio.Event()
 
     def present_fault(self) -> Fault:
         """The fault that holds now."""
@@ -256,15 +262,16 @@ class SimulatedProvider:
     async def _stream(self, events: Events, fault: Fault, answer: "_Answer") -> None:
         await answer.begin_stream()
         tokens = 0
-        interval_s = DRIP_S if fault.kind == "drip" else self.token_interval_s
         breaks = fault.kind in ("cut", "stall")
         for data, is_token in events:
             if is_token:
                 if breaks and fault.cut_bytes is None and tokens >= fault.after_tokens:
                     await self._break_off(fault)
-                delay_s = self.first_token_s if not tokens else interval_s
+                usual_s = self.token_interval_s if tokens else self.first_token_s
+                delay_s = DRIP_S if fault.kind == "drip" and tokens else usual_s
                 if delay_s:
-                    await trio.sleep(delay_s)
+                    with trio.move_on_after(delay_s):
+                        await self._hastened.wait()
                 tokens += 1
             if breaks and fault.cut_bytes is not None and answer.sent_bytes + len(data) > fault.cut_bytes:
                 await answer.chunk(data[: fault.cut_bytes - answer.sent_bytes])

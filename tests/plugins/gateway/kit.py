@@ -54,11 +54,13 @@ class House:
         gateway = self.gateway
         return (
             gateway.telemetry.in_flight == 0
-            and gateway.api.flights == 0
+            and gateway.current.api.flights == 0
             and gateway.transport.statistics().active == 0
             and gateway.transport.statistics().waiting == 0
             and all(provider.tally.open_requests == 0 for provider in gateway.simulated.values())
-            and all(not target.in_flight and not target.breaker.is_probing for target in gateway.targets.known())
+            and all(
+                not target.in_flight and not target.breaker.is_probing for target in gateway.current.targets.known()
+            )
         )
 
 

@@ -117,7 +117,9 @@ async def test_a_hundred_identical_streams_make_one_call_and_the_leader_may_leav
         answers.append(await house.http.post("/v1/chat/completions", json=body, timeout=20))
 
     async def in_the_middle() -> None:
-        await until(lambda: any(flight._written_bytes > 500 for flight in house.gateway.api.delivery.flights.values()))
+        await until(
+            lambda: any(flight._written_bytes > 500 for flight in house.gateway.current.api.delivery.flights.values())
+        )
         for _ in range(99):
             followers.start_soon(follow)
         await until(lambda: house.gateway.telemetry.in_flight >= 50)

@@ -74,7 +74,7 @@ async def test_streams_that_are_left_are_billed_for_what_came(tmp_path: Path) ->
     async with open_house(tmp_path) as house:
         house.primary.break_with(Fault(kind="stall", after_tokens=12))
         body = {"model": "simulated/echo", "stream": True, "messages": [{"role": "user", "content": "word " * 50}]}
-        target = house.gateway.targets.target("simulated/echo")
+        target = house.gateway.current.targets.target("simulated/echo")
 
         async def twelve_tokens() -> None:
             await until(lambda: target.latency.value_ms > 0)

@@ -180,7 +180,7 @@ async def test_breaker_opens_and_says_when_to_come_back_then_lets_one_probe_thro
         house.primary.heal()
         await trio.sleep(0.21)
         assert (await house.chat("x")).status_code == 200
-        assert house.gateway.targets.target("simulated/echo").breaker.state == "closed"
+        assert house.gateway.current.targets.target("simulated/echo").breaker.state == "closed"
 
 
 async def test_hedge_asks_a_second_target_and_closes_the_loser(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ async def test_drain_ends_streams_with_an_error_event(tmp_path: Path) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            await until(lambda: house.gateway.api.flights == 1)
+            await until(lambda: house.gateway.current.api.flights == 1)
             await until(lambda: house.primary.tally.open_requests == 1)
             await trio.testing.wait_all_tasks_blocked(0.02)
             house.gateway.ctx.draining.set()
@@ -249,9 +249,9 @@ async def test_slow_readers_hold_back_their_upstreams_and_not_memory(house: Hous
 
         for number in range(readers):
             nursery.start_soon(stall, number)
-        await until(lambda: house.gateway.api.flights == readers)
+        await until(lambda: house.gateway.current.api.flights == readers)
         await trio.sleep(0.5)
-        flights = list(house.gateway.api.delivery.flights.values())
+        flights = list(house.gateway.current.api.delivery.flights.values())
         assert max(flight._written_bytes for flight in flights) < 4 * 2**20
         before = sum(flight._written_bytes for flight in flights)
         await trio.sleep(0.3)
