@@ -4,13 +4,13 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from host.api import Command, PluginContext
 from plugins.liveboard.certificates import CertificateError, verify
-from plugins.liveboard.room_routes import play
+from plugins.liveboard.simulation.soak import play, soak_page, summed
 
 STEP_SEEDS: Final = 250
 
@@ -18,37 +18,26 @@ STEP_SEEDS: Final = 250
 def _soak_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=10_000, help="how many, default 10,000")
     parser.add_argument("--seed", type=int, default=0, help="the first, default 0")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a summary as Markdown")
     parser.epilog = "example: quartet liveboard soak --seeds 500 --seed 42"
 
 
 async def _soak(ctx: PluginContext, arguments: Namespace) -> int:
     """Play the simulated network seed by seed and print what it came to. Exit code 0 when all converged, else 1."""
     last = arguments.seed + arguments.seeds
-    converged = operations = events = 0
-    faults = []
-    started = trio.current_time()
+    parts: list[dict[str, Any]] = []
     for first in range(arguments.seed, last, STEP_SEEDS):
         count = min(STEP_SEEDS, last - first)
-        result = await trio.to_thread.run_sync(play, first, count, limiter=ctx.threads, abandon_on_cancel=True)
-        converged += result["converged"]
-        operations += result["operations"]
-        events += result["events"]
-        faults += result["faults"]
-        sys.stderr.write(f"\r{first + count - arguments.seed:,} of {arguments.seeds:,} seeds, {len(faults)} broken ")
+        parts.append(await trio.to_thread.run_sync(play, first, count, limiter=ctx.threads, abandon_on_cancel=True))
+        broken = sum(part["seeds"] - part["converged"] for part in parts)
+        sys.stderr.write(f"\r{first + count - arguments.seed:,} of {arguments.seeds:,} seeds, {broken} broken ")
         sys.stderr.flush()
     sys.stderr.write("\n")
-    summary = {
-        "verdict": "broke" if faults else "holds",
-        "seed": arguments.seed,
-        "seeds": arguments.seeds,
-        "converged": converged,
-        "operations": operations,
-        "events": events,
-        "elapsed_s": round(trio.current_time() - started, 1),
-        "faults": faults,
-    }
-    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
-    return 1 if faults else 0
+    result = summed(parts)
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    if arguments.report is not None:
+        await trio.Path(arguments.report).write_text(soak_page(result))
+    return 1 if result["faults"] else 0
 
 
 def _verify_arguments(parser: ArgumentParser) -> None:

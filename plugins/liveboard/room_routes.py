@@ -2,8 +2,6 @@
 
 import hashlib
 import secrets
-import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,7 +16,7 @@ from plugins.liveboard.images import image_type
 from plugins.liveboard.models import ProofAnswer, ProofRequest, RoomAnswer, RoomRequest
 from plugins.liveboard.room import Room
 from plugins.liveboard.rooms import NoRoom, Rooms, RoomsFull
-from plugins.liveboard.simulation.network import Outcome, simulate
+from plugins.liveboard.simulation.soak import play
 from plugins.liveboard.store import RoomRow
 
 ROOMS_LISTED_MAX: Final = 200
@@ -212,24 +210,3 @@ class RoomRoutes:
             shown = request.headers.get("x-liveboard-password", "")
             if not await trio.to_thread.run_sync(access.is_password, shown, row.password, limiter=self.threads):
                 raise HttpProblem(403, "this needs the room's password in the header x-liveboard-password")
-
-
-def play(seed: int, seeds: int) -> dict[str, Any]:
-    """Play these seeds, and say what they came to. For a thread: it takes some 10 ms a seed."""
-    started = time.perf_counter()
-    outcomes: list[Outcome] = [simulate(each) for each in range(seed, seed + seeds)]
-    broken = [outcome for outcome in outcomes if outcome.faults]
-    counts: Counter[str] = sum((outcome.counts for outcome in outcomes), Counter())
-    together = hashlib.sha256("".join(outcome.digest for outcome in outcomes).encode()).hexdigest()
-    return {
-        "verdict": "broke" if broken else "holds",
-        "seed": seed,
-        "seeds": seeds,
-        "converged": len(outcomes) - len(broken),
-        "operations": sum(outcome.operations for outcome in outcomes),
-        "events": sum(outcome.events for outcome in outcomes),
-        "counts": dict(counts),
-        "faults": [{"seed": each.seed, "faults": list(each.faults)} for each in broken[:20]],
-        "digest": together,
-        "elapsed_ms": round((time.perf_counter() - started) * 1000, 1),
-    }

@@ -7,6 +7,7 @@ from plugins.liveboard.core.opset import Added, OperationSet
 from plugins.liveboard.core.picture import Picture
 from plugins.liveboard.simulation import network
 from plugins.liveboard.simulation.network import Host, simulate
+from plugins.liveboard.simulation.soak import play, soak_page, summed
 
 SEEDS = 200
 
@@ -74,6 +75,22 @@ def test_equivocation_that_is_let_through_is_found(monkeypatch) -> None:
     monkeypatch.setattr(network, "admit", credulous)
     monkeypatch.setattr(Host, "offer", offer)
     assert any("twice" in fault for fault in broken())
+
+
+def test_soak_in_parts_is_summed_and_told_with_what_broke(monkeypatch) -> None:
+    whole, parts = play(3, 6), [play(3, 4), play(7, 2)]
+    result = summed(parts)
+    assert {name: result[name] for name in ("seeds", "converged", "operations", "events")} == {
+        name: whole[name] for name in ("seeds", "converged", "operations", "events")
+    }
+    assert result["counts"] == dict(sorted(whole["counts"].items()))
+    assert "| seeds, 3 to 8 | 6 |" in soak_page(result)
+    assert "| **seeds that broke a promise** | **0** |" in soak_page(result)
+
+    monkeypatch.setattr("plugins.liveboard.core.picture.bisect_left", lambda items, item: len(items))
+    broke = summed([play(0, 6)])
+    assert broke["verdict"] == "broke"
+    assert f"- seed {broke['faults'][0]['seed']}: " in soak_page(broke)
 
 
 @pytest.mark.parametrize("kind", [Picture, OperationSet])
