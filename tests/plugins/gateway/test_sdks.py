@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -11,8 +10,6 @@ import httpx
 import openai
 import pytest
 from pydantic import BaseModel
-
-from host.testing import host_process
 
 MODELS = ["simulated/echo", "simulated-b/echo", "simulated-c/echo"]
 """OpenAI's wire format, Anthropic's and Gemini's."""
@@ -26,31 +23,10 @@ TOOL: Any = {
 }
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    data_dir: Path = tmp_path_factory.mktemp("gateway")
-    sets = (
-        'plugins.gateway.simulated={ enabled = "on", first_token = 0, token_interval = 0 }',
-        "plugins.gateway.retries.rounds=1",
-    )
-    with host_process({"gateway": {"providers_from_environment": False}}, data_dir=data_dir, sets=sets) as host:
-        yield host.url
-
-
 @pytest.fixture
 def client(url: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="sk-anything", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture
-def fault(url: str) -> Iterator[Any]:
-    def set_fault(kind: str, name: str = "simulated", **more: Any) -> None:
-        answer = httpx.post(f"{url}/api/gateway/simulated/{name}/fault", json={"kind": kind, **more})
-        assert answer.status_code == 200, answer.text
-
-    yield set_fault
-    httpx.post(f"{url}/api/gateway/heal", json={})
 
 
 def ask(text: str) -> Any:
