@@ -87,14 +87,16 @@ class Connection:
         self.deadline = trio.current_time() + after_s
 
     def peer_left(self) -> bool:
-        """The kernel says that the peer has closed its side. Whether that ends the app in `LEAVE_S`."""
+        """The kernel says, once, that the peer has closed its side. Whether that ends the connection in `LEAVE_S`.
+
+        It may say so before the request that came with it was read.
+        """
         if self._websocket is not None:
             self._websocket.peer_left()
-        elif self.exchange is not None:
+            return False
+        if self.exchange is not None:
             self.exchange.client_left()
-            return True
-        # Whoever reads will read the end.
-        return False
+        return True
 
     def tell_restart(self) -> None:
         """Begin the drain of this connection: it ends now when it idles, else with its answer."""

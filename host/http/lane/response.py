@@ -54,16 +54,16 @@ class Exchange:
     async def receive(self) -> Message:
         """ASGI's `receive`: reads on as the app asks, so that a slow app slows its client down."""
         request = self.request
-        if not self._is_body_read and not self.is_client_gone:
-            if not request.parts and not request.is_complete:
-                await self._read()
-            if not self.is_client_gone:
+        if not self._is_body_read:
+            if request.parts or request.is_complete or await self._read():
                 parts = request.parts
                 body = parts[0] if len(parts) == 1 else b"".join(parts)
                 parts.clear()
                 self._read_bytes += len(body)
                 self._is_body_read = request.is_complete
                 return {"type": "http.request", "body": body, "more_body": not request.is_complete}
+            self._is_body_read = True
+            self.client_left()
         if not self.is_client_gone and not self.is_complete:
             self._end = self._end or trio.Event()
             await self._end.wait()
@@ -103,12 +103,11 @@ class Exchange:
         if self._framing == _BY_END:
             self._wire.cut()
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
         if self.request.expects_continue and not self._has_continued and not self.has_begun:
             self._has_continued = True
             await self._wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not await self._connection.read_body(self.request):
-            self.client_left()
+        return await self._connection.read_body(self.request)
 
     async def _send_body(self, body: bytes, more: bool) -> None:
         head = b"" if self.has_begun else self._begin(None if more else len(body))

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
@@ -209,11 +210,11 @@ async def test_an_app_that_gives_up_on_a_send_leaves_no_half_of_it(engine_name: 
 @every_engine
 async def test_a_reader_that_is_slow_but_reads_is_not_cut(engine_name: str) -> None:
     """The clocks are asked at times far ahead; between them the peer reads a little, and at last nothing."""
-    patience_s = 1000.0
-    async with serving(StallingApp(), Limits(write_stall_s=patience_s), engine_name=engine_name) as server:
+    patience_s, app = 1000.0, StallingApp()
+    async with serving(app, Limits(write_stall_s=patience_s), engine_name=engine_name) as server:
         async with await server.connect(receive_buffer_bytes=16 * 1024) as peer:
             await peer.send(GET % b"big")
-            await server.until(lambda counts: counts.accepted_connections_total == 1)
+            await app.began.wait()
             known: Any = server.engine._shared.connections  # type: ignore[attr-defined]
             [connection] = known.values() if engine_name == "native" else known
             with trio.fail_after(60):
@@ -350,24 +351,52 @@ async def test_the_drain_tells_event_streams_and_websockets(engine_name: str) ->
 # Clients that leave, and limits
 
 
-@every_engine
-async def test_a_client_that_leaves_cancels_its_handler(engine_name: str) -> None:
-    began, cancelled = trio.Event(), trio.Event()
+class Left:
+    """Handlers that never end by themselves, whatever they do meanwhile: stream, wait, or read a body."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        began.set()
+    def __init__(self) -> None:
+        self.began, self.cancelled = trio.Event(), trio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope["path"] == "/stream":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                while True:
+                    await send({"type": "http.response.body", "body": bytes(64 * 1024), "more_body": True})
+                    self.began.set()
+            self.began.set()
+            while scope["path"] != "/wait" and (await receive())["type"] != "http.disconnect":
+                pass
             await trio.sleep_forever()
         finally:
-            cancelled.set()
+            self.cancelled.set()
 
+
+@every_engine
+@pytest.mark.parametrize("is_begun", [True, False], ids=["meanwhile", "at once"])
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        GET % b"stream",
+        GET % b"wait",
+        GET % b"disconnect",
+        b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\npart",
+    ],
+    ids=["streams", "works", "waits for it", "reads"],
+)
+async def test_a_client_that_leaves_cancels_its_handler(
+    engine_name: str, request_bytes: bytes, *, is_begun: bool
+) -> None:
+    app = Left()
     async with serving(app, engine_name=engine_name) as server:
-        async with await server.connect() as peer:
-            await peer.send(GET % b"")
-            await began.wait()
-        with trio.fail_after(2):
-            await cancelled.wait()
-        await server.until(lambda counts: counts.open_connections == 0)
+        # The server has no turn before the close, unless it is given one.
+        with socket.create_connection(("127.0.0.1", server.port)) as peer:
+            peer.sendall(request_bytes)
+            if is_begun:
+                with trio.fail_after(60):
+                    await app.began.wait()
+        await server.until(lambda counts: counts.accepted_connections_total == 1 and not counts.open_connections)
+        assert app.cancelled.is_set() or not app.began.is_set()
 
 
 @every_engine
