@@ -135,6 +135,11 @@ class Base:
 
     # --- Effects
 
+    @property
+    def token(self) -> int:
+        """That of the last `Persist` handed out; 0 before the first."""
+        return self._token
+
     def _send_when_durable(self, message: Message) -> None:
         """Send once everything that this node decided so far is on its disk."""
         self._held.append(message)

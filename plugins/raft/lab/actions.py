@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
+
+from plugins.raft.lab.links import Link
 
 NodeId = Annotated[int, Field(ge=1, le=7)]
 Target = NodeId | Literal["leader"]
@@ -27,6 +29,19 @@ class Partition(_Strict):
     action: Literal["partition"]
     groups: list[list[NodeId]] = Field(min_length=1, max_length=7)
 
+    @field_validator("groups")
+    @classmethod
+    def _in_one_group(cls, groups: list[list[int]]) -> list[list[int]]:
+        numbers = [number for group in groups for number in group]
+        for number in numbers:
+            if numbers.count(number) > 1:
+                raise ValueError(f"n{number} cannot be in two groups")
+        return groups
+
+    def text(self) -> str:
+        """Who is with whom, in words."""
+        return " | ".join(", ".join(f"n{number}" for number in group) for group in self.groups if group)
+
 
 class Cut(_Strict):
     """Nothing gets from one node to another any more; with `both`, nor back."""
@@ -47,6 +62,22 @@ class LinkChange(_Strict):
     jitter_ms: int | None = Field(None, ge=0, le=5000)
     loss: int | None = Field(None, ge=0, le=1000)
     duplicate: int | None = Field(None, ge=0, le=1000)
+
+    def change(self, link: Link) -> None:
+        """Make a link what is asked for; what is not named stays."""
+        if self.delay_ms is not None:
+            link.delay_us = self.delay_ms * 1000
+        if self.jitter_ms is not None:
+            link.jitter_us = self.jitter_ms * 1000
+        link.loss = link.loss if self.loss is None else self.loss
+        link.duplicate = link.duplicate if self.duplicate is None else self.duplicate
+
+    def text(self) -> str:
+        """What is asked for, in words."""
+        named = self.from_ is not None or self.to is not None
+        where = f"from {self.from_ or 'all'} to {self.to or 'all'}" if named else "everywhere"
+        given = self.model_dump(include={"delay_ms", "jitter_ms", "loss", "duplicate"}, exclude_none=True)
+        return f"links {where}: " + ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 class Whole(_Strict):

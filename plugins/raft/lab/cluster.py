@@ -24,8 +24,9 @@ from plugins.raft.core.sessions import Sessions
 from plugins.raft.core.settings import Settings as CoreSettings
 from plugins.raft.lab.feed import Feed
 from plugins.raft.lab.history import History
+from plugins.raft.lab.links import Link
 from plugins.raft.lab.narrate import Told, told
-from plugins.raft.lab.network import Link, Network
+from plugins.raft.lab.network import Network
 from plugins.raft.lab.picture import Look, Picture, deadline_ms
 from plugins.raft.lab.recording import BOOT, MARK, STOP, Recorder, Seat, Step, encode_boot
 from plugins.raft.lab.seats import LabSeat, open_seat
@@ -203,8 +204,9 @@ class Cluster:
         }
 
     def _recorded_scene(self) -> dict[str, Any]:
-        looks = {str(number): _look_fields(look) for number, look in self.looks().items()}
-        return {"looks": looks, "links": self.links(), "cluster": self.cluster()}
+        looks = {str(number): look.fields() for number, look in self.looks().items()}
+        clocks = {str(number): seat.clock.read() for number, seat in self.seats.items()}
+        return {"looks": looks, "links": self.links(), "cluster": self.cluster(), "clocks": clocks}
 
     # --- Who leads
 
@@ -281,7 +283,7 @@ class Cluster:
 
     def _looked(self, number: int) -> None:
         look = self.looks().get(number)
-        self._mark({"node": number, "look": None if look is None else _look_fields(look)})
+        self._mark({"node": number, "look": None if look is None else look.fields()})
 
     def _mark(self, document: dict[str, Any]) -> None:
         self._record_if_due()
@@ -351,16 +353,7 @@ class Cluster:
 
     def links(self) -> dict[str, dict[str, Any]]:
         """The links that are not as usual."""
-        return {
-            f"{a}>{b}": {
-                "cut": link.is_cut,
-                "delay_ms": link.delay_us // 1000,
-                "jitter_ms": link.jitter_us // 1000,
-                "loss": link.loss,
-                "duplicate": link.duplicate,
-            }
-            for (a, b), link in sorted(self.network.links.items())
-        }
+        return self.network.document()
 
     def store(self) -> Sessions | None:
         """The store as far as anybody running has applied it."""
@@ -389,16 +382,6 @@ class Cluster:
         if with_checks and (checks := self.picture.checks_delta()) is not None:
             delta = (delta or {"t": self.now_ms()}) | {"k": checks}
         return delta
-
-
-def _look_fields(look: Look) -> dict[str, Any]:
-    return {
-        "state": look.state,
-        "clock": look.clock,
-        "disk": look.disk,
-        "disk_slow_ms": look.disk_slow_ms,
-        "reason": look.reason,
-    }
 
 
 def _unix_s() -> float:

@@ -1,7 +1,6 @@
-"""The links between the lab's nodes, each with its own faults in each direction."""
+"""The network between the lab's nodes: messages under way, for as long as their links say."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -10,6 +9,7 @@ import trio
 from plugins.raft.clock import now_us
 from plugins.raft.core.messages import Message
 from plugins.raft.core.prng import Prng
+from plugins.raft.lab.links import Link, Links
 
 IN_FLIGHT_MAX: Final = 20_000
 """Messages under way; more are lost."""
@@ -17,27 +17,14 @@ LOST: Final = -1
 """How long a message takes that never arrives."""
 
 
-@dataclass(slots=True)
-class Link:
-    """How messages fare from one node to another. Times in microseconds, chances in permille."""
-
-    is_cut: bool = False
-    delay_us: int = 1000
-    jitter_us: int = 1000
-    loss: int = 0
-    duplicate: int = 0
-
-
-class Network:
+class Network(Links):
     """Delivers messages by `deliver`, after the time that their link takes, while `run` runs.
 
     `sent` is told of every message and how long it will take (`LOST`: for ever); of a doubled one twice.
     """
 
     def __init__(self, usual: Link, seed: int) -> None:
-        self.usual = usual
-        self.links: dict[tuple[int, int], Link] = {}
-        """Links that are not as usual."""
+        super().__init__(usual)
         self.deliver: Callable[[Message], None] = lambda message: None
         self.sent: Callable[[Message, int, bool], None] = lambda message, takes_us, is_double: None
         self._prng = Prng(seed)
@@ -47,9 +34,9 @@ class Network:
 
     def send(self, message: Message) -> None:
         """Let a message go. Never waits."""
-        link = self.links.get((message.sender, message.to), self.usual)
+        link = self.between(message.sender, message.to)
         prng = self._prng
-        if link.is_cut or (link.loss and prng.chance(link.loss)) or len(self._heap) >= IN_FLIGHT_MAX:
+        if link.loses(prng) or len(self._heap) >= IN_FLIGHT_MAX:
             self.sent(message, LOST, False)
             return
         self._put(message, link, is_double=False)
@@ -60,7 +47,7 @@ class Network:
         """Nothing waits to be flushed here."""
 
     def _put(self, message: Message, link: Link, *, is_double: bool) -> None:
-        takes_us = link.delay_us + (self._prng.below(link.jitter_us) if link.jitter_us else 0)
+        takes_us = link.takes_us(self._prng)
         self._sequence += 1
         at = now_us() + takes_us
         if not self._heap or at < self._heap[0][0]:
@@ -78,21 +65,3 @@ class Network:
             self._wake = trio.Event()
             with trio.move_on_after((heap[0][0] - now) / 1_000_000 if heap else 3600):
                 await self._wake.wait()
-
-    def link(self, a: int, b: int) -> Link:
-        """The link from a to b, as one to change."""
-        return self.links.setdefault((a, b), replace(self.usual))
-
-    def tidy(self) -> None:
-        """Forget links that are as usual again."""
-        for key in [key for key, link in self.links.items() if link == self.usual]:
-            del self.links[key]
-
-    def heal(self) -> None:
-        """All links as usual; what is under way still arrives."""
-        self.links.clear()
-
-    def passes(self, a: int, b: int) -> bool:
-        """Whether anything gets from a to b."""
-        link = self.links.get((a, b), self.usual)
-        return not link.is_cut and link.loss < 1000

@@ -210,22 +210,11 @@ class Operator:
     # --- Links
 
     async def _partition(self, action: actions.Partition) -> Result:
-        side: dict[int, int] = {}
-        for place, group in enumerate(action.groups):
+        for group in action.groups:
             for number in group:
                 self._seat(number)
-                if number in side:
-                    raise HttpProblem(422, f"n{number} cannot be in two groups")
-                side[number] = place
-        numbers = list(self.cluster.seats)
-        for a in numbers:
-            for b in numbers:
-                if a != b:
-                    cut = a not in side or b not in side or side[a] != side[b]
-                    self.cluster.network.link(a, b).is_cut = cut
-        text = "the network is split: " + " | ".join(
-            ", ".join(f"n{number}" for number in group) for group in action.groups if group
-        )
+        self.cluster.network.split(self.cluster.seats, action.groups)
+        text = f"the network is split: {action.text()}"
         self._links_changed("fault", text)
         await trio.lowlevel.checkpoint()
         return _done(text)
@@ -251,17 +240,8 @@ class Operator:
             for b in targets:
                 if a == b:
                     continue
-                link = self.cluster.network.link(a, b)
-                if action.delay_ms is not None:
-                    link.delay_us = action.delay_ms * 1000
-                if action.jitter_ms is not None:
-                    link.jitter_us = action.jitter_ms * 1000
-                link.loss = link.loss if action.loss is None else action.loss
-                link.duplicate = link.duplicate if action.duplicate is None else action.duplicate
-        named = action.from_ is not None or action.to is not None
-        where = f"from {action.from_ or 'all'} to {action.to or 'all'}" if named else "everywhere"
-        given = action.model_dump(include={"delay_ms", "jitter_ms", "loss", "duplicate"}, exclude_none=True)
-        text = f"links {where}: " + ", ".join(f"{name} {value}" for name, value in given.items())
+                action.change(self.cluster.network.link(a, b))
+        text = action.text()
         self._links_changed("fault", text)
         await trio.lowlevel.checkpoint()
         return _done(text)

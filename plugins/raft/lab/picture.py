@@ -38,6 +38,16 @@ class Look:
     disk_slow_ms: int = 0
     reason: str = ""
 
+    def fields(self) -> dict[str, Any]:
+        """What a page and a recording say of it beyond its core."""
+        return {
+            "state": self.state,
+            "clock": self.clock,
+            "disk": self.disk,
+            "disk_slow_ms": self.disk_slow_ms,
+            "reason": self.reason,
+        }
+
 
 class Scene(Protocol):
     """What is looked at."""
@@ -212,13 +222,7 @@ _NEVER: Final = object()
 def fields_of(look: Look) -> dict[str, Any]:
     """A node's fields but for its log."""
     core = look.core
-    shell = {
-        "state": look.state,
-        "clock": look.clock,
-        "disk": look.disk,
-        "disk_slow_ms": look.disk_slow_ms,
-        "reason": look.reason,
-    }
+    shell = look.fields()
     if core is None:
         return shell | {"role": "follower", "member": "none", "term": 0, "vote": 0, "leader": 0, "commit": 0,
                         "applied": 0, "last": 0, "durable": 0, "snapshot": 0, "first": 1, "deadline": None,

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Shown = Callable[Concatenate[Recording, Arguments], Result]
 
 
-def _of_any_file(function: "Shown[Arguments, Result]") -> "Shown[Arguments, Result]":
+def of_any_file(function: "Shown[Arguments, Result]") -> "Shown[Arguments, Result]":
     """A function of a recording that says NotFrozen when the recording makes no sense, wherever that shows."""
 
     @wraps(function)
@@ -55,7 +55,8 @@ class ReplayScene:
             if core is not None:
                 self.watch.started(core)
                 self._before[number] = Before(core.role, core.commit)
-                self._clocks[number] = (recording.segment.start_us, core.now_us)
+                clock_us = int(recording.segment.scene.get("clocks", {}).get(str(number), core.now_us))
+                self._clocks[number] = (recording.segment.start_us, clock_us)
         self.watch.explainer.join(core for core in self.replay.cores.values() if core is not None)
         self.picture = Picture(self)
 
@@ -134,6 +135,10 @@ class ReplayScene:
         except (KeyError, TypeError, ValueError) as error:
             raise NotFrozen(f"a mark of the recording makes no sense: {error}") from None
 
+    def clock_of(self, number: int) -> tuple[int, int]:
+        """When a node's clock was read last, in the lab's time, and what it showed."""
+        return self._clocks.get(number, (self.replay.at_us, 0))
+
     # --- picture.Scene
 
     def now_ms(self) -> int:
@@ -200,7 +205,7 @@ class ReplayScene:
         return None
 
 
-@_of_any_file
+@of_any_file
 def replay_document(recording: Recording) -> dict[str, Any]:
     """The whole replay in frames, and whether it came to the same. Takes some 50 µs a step. Raises NotFrozen."""
     scene = ReplayScene(recording)
@@ -232,7 +237,7 @@ def _take_frame(scene: ReplayScene, frames: list[dict[str, Any]]) -> None:
         frames.append(delta | {"step": scene.replay.done})
 
 
-@_of_any_file
+@of_any_file
 def state_at(recording: Recording, step: int) -> dict[str, Any]:
     """The state document after so many steps. Raises NotFrozen."""
     scene = ReplayScene(recording)
@@ -241,7 +246,7 @@ def state_at(recording: Recording, step: int) -> dict[str, Any]:
     return scene.picture.state() | {"step": scene.replay.done}
 
 
-@_of_any_file
+@of_any_file
 def steps_between(recording: Recording, first: int, count: int) -> list[dict[str, Any]]:
     """Single steps in words. Raises NotFrozen."""
     scene = ReplayScene(recording)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from host.api import EventStream, HttpProblem, Operation, PluginContext, Request, Response, Router, json_response
 from plugins.raft.lab import actions
 from plugins.raft.lab.archive import FILE_BYTES_MAX, Archive, parsed
+from plugins.raft.lab.branch import Impossible, branch_of
+from plugins.raft.lab.branch_request import BranchRequest
 from plugins.raft.lab.clients import LabStore
 from plugins.raft.lab.cluster import Cluster
 from plugins.raft.lab.failover import prove_failover
@@ -136,6 +138,21 @@ OPERATIONS: Final = (
         "A recording as a file",
         responses={200: "application/octet-stream", 404: _NO_RECORDING},
     ),
+    Operation(
+        "POST",
+        f"{API}/recordings/{{id}}/branch",
+        "What would have come if: go on from a step with other faults, in a simulated network",
+        request=BranchRequest,
+        responses={
+            201: "The branch, a recording of its own, replayed",
+            400: "Malformed JSON",
+            404: _NO_RECORDING,
+            413: "Too large",
+            415: "Not JSON",
+            422: "No such step or node, or not a branch",
+            429: _BUSY,
+        },
+    ),
 )
 FAILOVER_OPERATION: Final = Operation(
     "POST",
@@ -202,6 +219,7 @@ class LabRoutes:
         router.add("GET", f"{API}/recordings/{{id}}/steps", self.steps)
         router.add("GET", f"{API}/recordings/{{id}}/state", self.state_of)
         router.add("GET", f"{API}/recordings/{{id}}/file", self.file)
+        router.add("POST", f"{API}/recordings/{{id}}/branch", self.branch)
         router.add("POST", REPLAYS, self.replay_file)
 
     def admit(self, request: Request) -> None:
@@ -267,6 +285,16 @@ class LabRoutes:
         headers = [(b"content-type", b"application/octet-stream"), (b"content-disposition", disposition)]
         return Response(200, data, headers)
 
+    async def branch(self, request: Request) -> Response:
+        self._bucket.take()
+        wish = await request.json(BranchRequest, 16 * 1024)
+        recording = await self._load(request)
+        branch = await self._in_thread(branch_of, recording, wish)
+        kept = await self._in_thread(self._archive.keep, branch)
+        document = {**kept, **await self._in_thread(replay_document, branch)}
+        document |= {"of": request.params["id"], "branched_at": wish.step}
+        return json_response(document, 201, {"Location": f"{API}/recordings/{kept['id']}"})
+
     async def replay_file(self, request: Request) -> Response:
         self._bucket.take()
         data = await request.body(FILE_BYTES_MAX)
@@ -280,7 +308,7 @@ class LabRoutes:
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
         try:
             return await trio.to_thread.run_sync(function, *arguments, limiter=self._replays)
-        except NotFrozen as error:
+        except (NotFrozen, Impossible) as error:
             raise HttpProblem(422, str(error)) from None
 
     async def page(self, params: Mapping[str, str]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import trio
 
 from host.api import HttpProblem
 from plugins.raft.core.kv import Operation
+from plugins.raft.lab import actions
 from plugins.raft.lab.clients import LabStore
 from plugins.raft.lab.cluster import Cluster
 from plugins.raft.lab.operate import Operator
+from plugins.raft.lab.recording import Recording
 from plugins.raft.settings import Settings
 
 QUICK = Settings(nodes=3, election_timeout=0.03, heartbeat=0.01, link_delay=0, link_jitter=0.001, snapshot_every=20)
@@ -53,3 +55,15 @@ async def running_lab(folder: Path, settings: Settings = QUICK, timeout_s: float
         await nursery.start(cluster.run)
         yield Lab(cluster, timeout_s)
         nursery.cancel_scope.cancel(reason="the test is over")
+
+
+async def recorded(tmp_path: Path) -> Recording:
+    """A lab's life: five writes, the leader is killed and comes back, a last write."""
+    async with running_lab(tmp_path) as lab:
+        for number in range(5):
+            await lab.put(b"k", b"%d" % number)
+        await lab.operator.do(actions.OnNode(action="kill", node=await lab.led()))
+        await lab.led()
+        await lab.operator.do(actions.Whole(action="heal"))
+        await lab.put(b"k", b"last")
+        return lab.cluster.recorder.export(lab.cluster.now_us(), 30)

@@ -14,10 +14,10 @@ from plugins.raft.core.kv import Operation
 from plugins.raft.lab import actions, frozen
 from plugins.raft.lab.frozen import NotFrozen
 from plugins.raft.lab.picture import STEPS_MAX
-from plugins.raft.lab.recording import INPUT, Recording, decode_recording, encode_recording
+from plugins.raft.lab.recording import INPUT, decode_recording, encode_recording
 from plugins.raft.lab.replay import Replay
 from plugins.raft.lab.replay_scene import replay_document, state_at, steps_between
-from tests.plugins.raft.lab.helpers import Lab, running_lab
+from tests.plugins.raft.lab.helpers import Lab, recorded, running_lab
 
 SESSIONS = 100
 LABS = 5
@@ -89,17 +89,6 @@ async def test_replay_of_random_sessions_comes_to_the_live_hash(tmp_path: Path, 
         assert inputs > 10 * SESSIONS // LABS
         assert cluster.watch.found == {}
         assert cluster.history.verdict == "ok"
-
-
-async def recorded(tmp_path: Path) -> Recording:
-    async with running_lab(tmp_path) as lab:
-        for number in range(5):
-            await lab.put(b"k", b"%d" % number)
-        await lab.operator.do(actions.OnNode(action="kill", node=await lab.led()))
-        await lab.led()
-        await lab.operator.do(actions.Whole(action="heal"))
-        await lab.put(b"k", b"last")
-        return lab.cluster.recorder.export(lab.cluster.now_us(), 30)
 
 
 async def test_replay_ends_with_the_state_that_the_live_cluster_had(tmp_path: Path) -> None:

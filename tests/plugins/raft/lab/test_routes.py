@@ -263,6 +263,33 @@ async def test_recording_is_kept_replayed_and_played_from_its_file(shared_lab: R
     assert (await http.get(f"{API}/recordings/..%2f..%2fetc")).status_code == 404
 
 
+async def test_branch_of_a_recording_is_a_link_of_its_own(shared_lab: RunningHost) -> None:
+    http = shared_lab.http
+    old = await led(shared_lab)
+    await act(shared_lab, action="propose", key="k", value="v")
+    made = (await http.post(f"{API}/recordings", json={"seconds": 30})).json()
+    url = f"{API}/recordings/{made['id']}/branch"
+    wish = {"step": made["steps"], "ms": 1500, "actions": [{"after_ms": 50, "action": "kill", "node": old}]}
+    first, again = [await http.post(url, json=wish) for _ in range(2)]
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json()
+    branch = first.json()
+    assert branch["verified"]
+    assert (branch["of"], branch["branched_at"]) == (made["id"], made["steps"])
+    assert branch["frames"][-1]["step"] == branch["steps"]
+    replay = (await http.get(f"{API}/recordings/{branch['id']}")).json()
+    assert replay["hash"] == branch["hash"]
+    assert (await http.get(f"{API}/recordings/{branch['id']}/state?step=0")).json()["kv"]["k"] == "v"
+    assert (await http.post(url, json={**wish, "seed": 1})).json()["hash"] != branch["hash"]
+    # The live lab knows nothing of it.
+    assert (await state(shared_lab))["nodes"][str(old)]["state"] == "up"
+    for bad in ({"step": made["steps"] + 1}, {"step": 0, "ms": 60_000}, {"step": 0, "actions": [{"action": "add"}]}):
+        refused = await http.post(url, json=bad)
+        assert refused.status_code == 422
+        assert refused.json()["detail"]
+    assert (await http.post(f"{API}/recordings/{'0' * 16}/branch", json={"step": 0})).status_code == 404
+
+
 async def test_viewer_gets_the_state_then_what_changes_and_resumes(tmp_path: Path) -> None:
     async with lab(tmp_path) as host:
         await led(host)
@@ -319,10 +346,12 @@ async def _write_on(host: RunningHost, client: int, over: trio.Event) -> None:
 
 
 async def test_too_many_actions_are_told_to_wait(tmp_path: Path) -> None:
-    async with lab(tmp_path, actions_per_s=0.5, actions_burst=2) as host:
+    async with lab(tmp_path, actions_per_s=0.001, actions_burst=2) as host:
         answers = [await act(host, action="campaign", node=1) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert int(answers[-1].headers["retry-after"]) >= 1
+        for path in ("failover", "recordings", f"recordings/{'0' * 16}/branch", "kv/sessions"):
+            assert (await host.http.post(f"{API}/{path}", json={})).status_code == 429, path
 
 
 async def test_idle_lab_heals_itself(tmp_path: Path) -> None:
