@@ -4,10 +4,10 @@ ASGI's own messages work as everywhere; what is here is for boards and feeds, wh
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import trio
 
@@ -97,12 +97,15 @@ class WebSocket:
             if self._line is not None:
                 await self._line.__aexit__(kind, error, trace)
 
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        while True:
-            try:
-                yield await self.receive()
-            except WebSocketClosed:
-                return
+    def __aiter__(self) -> Self:
+        # No generator: the handler may leave its loop by an exception, and nobody would end the generator then.
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.receive()
+        except WebSocketClosed:
+            raise StopAsyncIteration from None
 
     async def receive(self) -> str | bytes:
         """The next message. Raises `WebSocketClosed` once there will be none."""
