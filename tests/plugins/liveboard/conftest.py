@@ -4,9 +4,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from plugins.liveboard.core import frames as f
 from plugins.liveboard.core import operations as o
@@ -14,6 +15,7 @@ from plugins.liveboard.core.codec import encode_operation
 from plugins.liveboard.core.opset import Entry, OperationSet, entry_of
 
 NOTHING = bytes(32)
+CLOSE_PATIENCE_S = 10
 STYLE = o.Style(0x1F6F6B, 24, 100)
 
 
@@ -54,16 +56,32 @@ class Client:
 
     @asynccontextmanager
     async def connected_raw(self, url: str, room: str) -> AsyncIterator[WebSocketConnection]:
-        """The socket alone."""
-        address = f"{url.replace('http', 'ws')}/api/liveboard/rooms/{room}/socket"
-        async with open_websocket_url(
-            address, subprotocols=["liveboard.v1"], max_message_size=2**24, message_queue_size=1000
-        ) as self.socket:
-            try:
+        """The socket alone.
+
+        The stream is ours: trio-websocket's own way to open one forgets to close it when it is cancelled while it
+        connects, and, after the server's close, leaves it to be closed by the server alone.
+        """
+        address = urlsplit(url)
+        assert address.hostname is not None
+        assert address.port is not None
+        stream = await trio.open_tcp_stream(address.hostname, address.port)
+        try:
+            async with trio.open_nursery() as nursery:
+                self.socket = await wrap_client_stream(
+                    nursery,
+                    stream,
+                    address.netloc,
+                    f"/api/liveboard/rooms/{room}/socket",
+                    subprotocols=["liveboard.v1"],
+                    max_message_size=2**24,
+                    message_queue_size=1000,
+                )
                 yield self.socket
-            finally:
-                # After the server's close, trio-websocket leaves the stream to be closed by the server alone.
-                await trio.aclose_forcefully(self.socket._stream)
+                with trio.move_on_after(CLOSE_PATIENCE_S):
+                    await self.socket.aclose()
+                nursery.cancel_scope.cancel()
+        finally:
+            await trio.aclose_forcefully(stream)
 
     def hello(self, key: str = "", password: str = "") -> f.Hello:
         digest = self.board.digest if self.rev else NOTHING
