@@ -12,7 +12,7 @@ from host.descriptors import ASGIApp
 from host.http.engine import FULL_ANSWER, TLS, EngineStatistics
 from host.http.lane.http1 import Address, Connection
 from host.http.lane.shared import Shared
-from host.http.lane.watch import Leavers, run_clocks
+from host.http.lane.watch import Watch, run_clocks
 from host.http.limits import KIB, ConnectionGate, Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
@@ -31,7 +31,7 @@ class NativeEngine:
         assert tls is None, "TLS goes through hypercorn"
         self._gate: ConnectionGate
         self._shared: Shared | None = None
-        self._leavers: Leavers
+        self._watch: Watch
 
     async def serve(
         self,
@@ -43,13 +43,13 @@ class NativeEngine:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """See `Engine.serve`."""
-        shared = self._shared = Shared(app, limits)
-        shared.note_time()
         self._gate = ConnectionGate(limits)
-        self._leavers = Leavers(shared)
         async with trio.open_nursery() as house:
+            shared = self._shared = Shared(app, limits, house)
+            shared.note_time()
+            self._watch = Watch(shared)
             house.start_soon(run_clocks, shared)
-            house.start_soon(self._leavers.run)
+            house.start_soon(self._watch.run)
             house.start_soon(shared.run_flusher)
             async with trio.open_nursery() as connections:
                 async with trio.open_nursery() as acceptors:
@@ -98,7 +98,7 @@ class NativeEngine:
                         _refuse(sock)
 
     async def _guard(self, connection: Connection) -> None:
-        self._leavers.add(connection.wire.sock)
+        self._watch.add(connection)
         connection.shared.counts["accepted_connections_total"] += 1
         try:
             await connection.run()

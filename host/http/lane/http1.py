@@ -74,7 +74,7 @@ class Connection:
                 self._websocket.expire()
             else:
                 self._has_expired = True
-                self.wire.end(socket.SHUT_RD)
+                self.wire.stop_receiving()
         if self.wire.has_stalled(now_s):
             self.shared.counts["stalled_connections_total"] += 1
             log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
@@ -86,24 +86,20 @@ class Connection:
         """Give it so long to get on."""
         self.deadline = trio.current_time() + after_s
 
-    def peer_left(self) -> bool:
-        """The kernel says, once, that the peer has closed its side. Whether that ends the connection in `LEAVE_S`.
-
-        It may say so before the request that came with it was read.
-        """
+    def peer_left(self) -> None:
+        """The peer has closed its side. Where nothing runs for it, whoever reads will read the end."""
         if self._websocket is not None:
             self._websocket.peer_left()
-            return False
-        if self.exchange is not None:
+        elif self.exchange is not None:
             self.exchange.client_left()
-        return True
+            self.shared.house.start_soon(self._lose_soon)
 
     def tell_restart(self) -> None:
         """Begin the drain of this connection: it ends now when it idles, else with its answer."""
         if self._websocket is not None:
             self._websocket.restart()
         elif self._is_reading and self._parser.is_between_requests:
-            self.wire.end(socket.SHUT_RD)
+            self.wire.stop_receiving()
 
     def cut(self, reason: str) -> None:
         """End the connection at once, whatever runs for it."""
@@ -141,10 +137,14 @@ class Connection:
         A close with unread bytes makes the kernel send a reset, which can destroy an answer on its way.
         """
         if not self.wire.is_lost:
-            self.wire.end(socket.SHUT_WR)
+            self.wire.end()
             self.deadline = ends_at = trio.current_time() + LINGER_S
             while trio.current_time() < ends_at and await self.wire.receive():
                 pass
+
+    async def _lose_soon(self) -> None:
+        await trio.sleep(LEAVE_S)
+        self.wire.lose()
 
     def _lost(self) -> None:
         self.scope.cancel(reason="the client has left")
@@ -159,10 +159,14 @@ class Connection:
                 if b"websocket" in [protocol.lower() for protocol in request.values(b"upgrade")]:
                     rest, self._parser.pending = bytes(self._parser.pending), b""
                     self._websocket = WebSocket(self, self._scope(request, "websocket"), request, rest)
+                    if self.wire.has_ended:
+                        self.peer_left()
                     await self._websocket.run()
                     return
                 self._parser.ignore_upgrade(request)
             exchange = self.exchange = Exchange(self, request)
+            if self.wire.has_ended:
+                self.peer_left()
             await run_guarded(shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
             if not (exchange.is_whole and not self.wire.unsent) and not await self._finish(exchange):
                 return

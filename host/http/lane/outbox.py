@@ -4,7 +4,6 @@
 were sent something since its last turn; only while a peer is slow does a socket have a task that waits for it.
 """
 
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -106,7 +105,7 @@ class Outbox:
             self._lowered.set()
         self._help()
         if self.has_ended and not line and not wire.unsent:
-            wire.end(socket.SHUT_WR)
+            wire.end()
 
     async def flush(self) -> None:
         """Wait until the kernel has all of the line, or the peer is lost."""

@@ -31,6 +31,8 @@ class Shared:
 
     app: ASGIApp
     limits: Limits
+    # Where what serves all connections runs.
+    house: trio.Nursery
     counts: Counter[str] = field(default_factory=Counter)
     connections: "dict[int, Connection]" = field(default_factory=dict)
     is_draining: bool = False

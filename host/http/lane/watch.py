@@ -1,17 +1,19 @@
-"""The clocks of all connections in one task, and the news that a peer has left in another.
+"""The clocks of all connections in one task, and the news of their sockets in another.
 
-The kernel tells of peers that closed their side (`EPOLLRDHUP`) even while unread bytes are in front of that news; each
-socket is entered once, when it is accepted. Where there is no epoll, sockets are looked at with the clock.
+Each socket is entered into one epoll, once, when it is accepted (`EPOLLET`): a request costs no call to say that
+one waits for it, and many that come together are one piece of news. The kernel tells of peers that closed their side
+(`EPOLLRDHUP`) even while unread bytes are in front. Where there is no epoll, who reads waits by Trio's own means, and
+sockets are looked at every few milliseconds.
 """
 
 import select
 import socket
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import trio
 
-from host.http.lane.http1 import LEAVE_S, Connection
+from host.http.lane.http1 import Connection
 from host.http.lane.shared import Shared
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
@@ -36,49 +38,50 @@ async def run_clocks(shared: Shared) -> None:
         await trio.sleep(min(TICK_S_MAX, max(TICK_S_MIN, shortest_s / 4)))
 
 
-class Leavers:
-    """Finds out who has left. `add` each socket once; closing it takes it out."""
+class Watch:
+    """Wakes who waits for bytes, and tells who has left. Each connection is added once; closing it takes it out."""
 
     def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+        self._connections = shared.connections
         self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
 
-    def add(self, sock: socket.socket) -> None:
-        """Watch a socket."""
+    def add(self, connection: Connection) -> None:
+        """Watch a connection."""
         if self._epoll is not None:
-            self._epoll.register(sock.fileno(), select.EPOLLRDHUP | select.EPOLLET)
+            connection.wire.is_watched = True
+            self._epoll.register(connection.wire.sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
 
     async def run(self) -> None:
-        """Tell connections that their peer has left, and cut those whose app goes on regardless. Closes the epoll."""
-        try:
-            async with trio.open_nursery() as nursery:
-                while True:
-                    leavers = [connection for connection in await self._wait() if connection.peer_left()]
-                    if leavers:
-                        nursery.start_soon(_lose_after, LEAVE_S, leavers)
-        finally:
-            if self._epoll is not None:
-                self._epoll.close()
-
-    async def _wait(self) -> list[Connection]:
-        connections = self._shared.connections
+        """Watch for ever. Closes the epoll."""
         if self._epoll is None:
+            await self._look_for_leavers()
+        gone = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+        with self._epoll as epoll:
+            while True:
+                await trio.lowlevel.wait_readable(epoll.fileno())
+                for number, event in epoll.poll(0):
+                    connection = self._connections.get(number)
+                    if connection is not None:
+                        wire = connection.wire
+                        wire.is_readable = True
+                        if event & gone:
+                            wire.has_ended = True
+                            connection.peer_left()
+                        wire.wake()
+
+    async def _look_for_leavers(self) -> NoReturn:
+        while True:
             await trio.sleep(TICK_S_MIN)
-            return [found for found in connections.values() if found.exchange is not None and _has_left(found)]
-        await trio.lowlevel.wait_readable(self._epoll.fileno())
-        numbers = [number for number, _ in self._epoll.poll(0)]
-        return [connections[number] for number in numbers if number in connections]
+            for connection in list(self._connections.values()):
+                wire = connection.wire
+                if connection.exchange is not None and not wire.has_ended and _has_left(wire.sock):
+                    wire.has_ended = True
+                    connection.peer_left()
 
 
-async def _lose_after(patience_s: float, connections: list[Connection]) -> None:
-    await trio.sleep(patience_s)
-    for connection in connections:
-        connection.wire.lose()
-
-
-def _has_left(connection: Connection) -> bool:
+def _has_left(sock: socket.socket) -> bool:
     try:
-        return not connection.wire.sock.recv(1, socket.MSG_PEEK)
+        return not sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
     except OSError:

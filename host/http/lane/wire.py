@@ -35,18 +35,45 @@ class Wire:
         self._given_bytes = 0
         # Tasks that wait until the kernel takes more.
         self._blocked = 0
+        # Set by the watch: bytes or the end have come; and the end has.
+        self.is_watched = self.is_readable = self.has_ended = False
+        self._is_stopped = False
+        self._reader: trio.lowlevel.Task | None = None
 
     async def receive(self) -> bytes:
-        """Wait for bytes; b"" when the peer has ended, or was lost. A cancellation loses nothing."""
+        """Wait for bytes; b"" when the peer has ended, or was lost. A cancellation loses nothing. For one task."""
+        if self.is_readable:
+            # Others have their turn before this peer has its next.
+            await trio.lowlevel.checkpoint()
         while True:
-            await trio.lowlevel.wait_readable(self._number)
+            if not self.is_readable:
+                if self._is_stopped:
+                    return b""
+                await self._readable()
             try:
-                return self.sock.recv(RECEIVE_BYTES_MAX)
+                data = self.sock.recv(RECEIVE_BYTES_MAX)
             except BlockingIOError:
+                self.is_readable = False
                 continue
             except OSError:
                 self.lose()
                 return b""
+            # A short read has emptied the socket (epoll(7)): what comes later is news again, but for the end.
+            self.is_readable = self.has_ended or len(data) == RECEIVE_BYTES_MAX
+            return data
+
+    def stop_receiving(self) -> None:
+        """Have `receive` tell the end once it has nothing to give; whoever waits in it reads that at once."""
+        self._is_stopped = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have whoever waits in `receive` look again."""
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
+        elif not self.is_watched:
+            trio.lowlevel.notify_closing(self._number)
 
     async def send(self, data: bytes) -> None:
         """Return when the kernel has all of it. No checkpoint when it has it at once."""
@@ -108,10 +135,23 @@ class Wire:
             now_s, self._given_bytes, is_blocked=self._blocked > 0
         )
 
-    def end(self, how: int) -> None:
-        """`SHUT_WR`: say that nothing more comes. `SHUT_RD`: have whoever waits in `receive` read the end."""
+    def end(self) -> None:
+        """Say that nothing more comes."""
         with suppress(OSError):
-            self.sock.shutdown(how)
+            self.sock.shutdown(socket.SHUT_WR)
+
+    async def _readable(self) -> None:
+        if self.is_watched:
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
+        else:
+            with suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(self._number)
+                self.is_readable = True
+
+    def _forget_reader(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     async def _writable(self) -> None:
         self._blocked += 1
