@@ -7,6 +7,7 @@ own queue.
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,6 +17,7 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 
 from host.descriptors import ASGIApp, Message, Scope
 from host.http.engine import AnswerAborted
+from host.http.hypercorn_websocket import handle_events
 from host.http.limits import KIB
 
 if TYPE_CHECKING:
@@ -50,8 +52,10 @@ class Apps:
         inbox = _Inbox(self._connection.shared.limits.receive_queue_messages, scope["type"])
         if scope["type"] == "websocket":
             self.has_websocket = True
+            stream = send.__self__  # type: ignore[attr-defined]
             # Hypercorn offers permessage-deflate to all and inflates without a limit (hypercorn#307).
-            send.__self__.handshake.extensions = None  # type: ignore[attr-defined]
+            stream.handshake.extensions = None
+            stream._handle_events = partial(handle_events, stream)
         if not self.running:
             self._ended = trio.Event()
         self.running += 1

@@ -187,10 +187,6 @@ class Connection:
                 return
             await self._protocol.handle(RawData(bytes(data)))
             self._mend_streams()
-            for websocket in self._open_websockets():
-                # Hypercorn says 1009 and goes on collecting the message that is too long.
-                if websocket.buffer.length > websocket.buffer.max_length:
-                    self.end()
 
     async def _leave(self) -> None:
         """Tell the apps that the peer is gone, give them their time, and close."""

@@ -298,8 +298,7 @@ async def test_the_close_handshake_from_either_side(engine_name: str) -> None:
             await peer.send(frame(struct.pack("!H", 4001), 0x88))
             assert close_code(await peer.to_end()) == 4001
         await server.until(lambda counts: counts.open_connections == 0)
-    # Hypercorn does not tell its app what the peer closed with.
-    assert codes == [3000 if engine_name == "native" else 1006, 4001]
+    assert codes == [3000, 4001]
 
 
 @every_engine
