@@ -30,6 +30,10 @@ lint: setup
 autobahn: setup
 	@$(BIN)/python -m tests.autobahn.run
 
+## bench-peers: install the other gateways that `python -m benchmarks.gateway` measures beside ours, under .cache/peers
+bench-peers: setup
+	@$(BIN)/python -m benchmarks.gateway_rivals
+
 ## setup: build .venv with everything that the other targets need
 setup: $(VENV)/.ready
 

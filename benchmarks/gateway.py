@@ -1,208 +1,118 @@
 """The gateway against its own upstream: what it adds to a request, and how many it carries.
 
-    python -m benchmarks.gateway [--engine native|hypercorn] [--requests N] [--peer NAME=URL=MODEL ...]
+    python -m benchmarks.gateway [--seconds N] [--rounds N] [--no-peers]
 
-The gateway runs as a host of its own with no other plugin, memory cache, no database; its upstream is a process that
-answers at once (`benchmarks.gateway_peer`); the load comes from this one, over raw sockets with prepared bytes. Another
-gateway that runs already in front of the same kind of upstream is measured by the same load with `--peer`.
+The gateway runs as a host of its own with no other plugin, memory cache, no database, one virtual key with limits and a
+budget, and prices: what a request costs its user is what is measured. Its upstream is a process that answers at once
+(`benchmarks.http_peer`); the load comes from this one, over bare sockets with prepared bytes (`benchmarks.http_load`).
+LiteLLM and Portkey are measured the same way, in the same run, where `make bench-peers` has installed them.
 
-Prints lines, then one JSON object:
+Prints a line for each system, then one JSON object; of rates the best round counts, of costs the least:
 
 - `pass_rps`: requests a second, 32 at once, each to the upstream; `hit_rps`: each out of the cache;
 - `overhead_p50_us`, `overhead_p99_us`: one request at a time, minus the median of the upstream asked directly;
 - `ttft_overhead_p50_us`: likewise until the first event of a stream;
-- `…_cpu_us`: what one request costs the gateway's process, which a busy machine disturbs less than rates;
-- `streams_per_s`: streams of 50 chunks, 32 at once; `paced`: 500 streams of 50 chunks a second each;
-- `rss_mb`: after all that; `cold_start_s`: from the start of the process to its first answer.
+- `hit_p50_us`: one hit at a time, connection and all;
+- `streams_per_s`: streams of 50 chunks at once, 32 at once;
+- `paced`: 500 streams of 50 chunks a second each, all at once. `on_time` of them were whole and had no chunk that came
+  later than the next one was sent; `delay_..._ms` is a chunk's way from the upstream's socket to the client's;
+- `..._cpu_us`: what one request (of `paced`: one chunk) costs the process; a busy machine disturbs it less than rates;
+- `rss_mb`: after all that; `cold_start_s`: from the start of the process to its first answer;
+- `floors`: the same load on the upstream alone, and on the smallest apps on the native engine
+  (`benchmarks.gateway_floors`): `load` is what the generator can do, `answer` bounds hits, `call` what is passed on.
 """
 
 import argparse
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import trio
 
-AT_ONCE = 32
-PACED_STREAMS = 500
-WARM_UP = 200
-CONFIG = """
+from benchmarks import gateway_floors, http_peer
+from benchmarks.gateway_rivals import KEY, RIVALS, RivalMissing
+from benchmarks.http_lane import cpu_s, wait_until_served
+from benchmarks.http_load import LoadError, ask, connect, follow_streams, many_at_once, one_at_a_time, post
+
+AT_ONCE: Final = 32
+PACED_STREAMS: Final = 500
+ALONE: Final = 2000
+"""Requests one at a time."""
+CONFIG: Final = """
 [server]
 port = 0
-engine = "{engine}"
 [data]
 dir = "{data}"
 [log]
 level = "warning"
 [plugins.gateway]
 providers_from_environment = false
-providers = {{ bench = {{ base_url = "http://127.0.0.1:{port}/v1" }} }}
+[plugins.gateway.providers.bench]
+base_url = "http://127.0.0.1:{port}/v1"
+api_key = {{ env = "BENCH_UPSTREAM_KEY" }}
+[plugins.gateway.prices]
+"bench/m" = {{ input = 1.0, output = 2.0 }}
+[plugins.gateway.virtual_keys.bench]
+key = {{ env = "BENCH_KEY" }}
+requests_per_minute = 100_000_000
+tokens_per_minute = 100_000_000_000
+budget_usd = 1_000_000
 [plugins.gateway.simulated]
 enabled = "off"
 """
 
 
-class Wire:
-    """One connection that sends prepared requests and reads answers up to their end."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self._rest = b""
-        self.first_ns = 0
-
-    async def ask(self, request: bytes) -> bytes:
-        """The answer, headers and all; `first_ns` is when its first event, or its end, came."""
-        await self._stream.send_all(request)
-        data, self._rest, self.first_ns = self._rest, b"", 0
-        while True:
-            if not self.first_ns and b"\r\ndata: " in data:
-                self.first_ns = time.perf_counter_ns()
-            if (end := _end_of(data)) is not None:
-                self._rest = data[end:]
-                self.first_ns = self.first_ns or time.perf_counter_ns()
-                return data[:end]
-            more = await self._stream.receive_some(262_144)
-            if not more:
-                raise SystemExit(f"the connection ended early: {data[:300]!r}")
-            data += more
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _end_of(data: bytes) -> int | None:
-    head = data.find(b"\r\n\r\n")
-    if head < 0:
-        return None
-    headers = data[:head].lower()
-    place = headers.find(b"content-length: ")
-    if place >= 0:
-        size = int(headers[place + 16 :].partition(b"\r\n")[0])
-        return head + 4 + size if len(data) >= head + 4 + size else None
-    end = data.find(b"0\r\n\r\n", head)
-    while end >= 0 and data[end - 2 : end] != b"\r\n":
-        end = data.find(b"0\r\n\r\n", end + 1)
-    return end + 5 if end >= 0 else None
-
-
-def request_of(model: str, text: str, *, stream: bool = False, store: bool = False) -> bytes:
-    """A request, ready to be sent."""
-    body = json.dumps(
-        {"model": model, "messages": [{"role": "user", "content": text}], **({"stream": True} if stream else {})}
-    ).encode()
-    control = "" if store else "cache-control: no-store\r\n"
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{control}"
-    return f"{head}authorization: Bearer sk-bench\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
-
-
-async def connect(port: int) -> Wire:
-    """A connection without Nagle's delay."""
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Wire(stream)
-
-
-async def throughput(port: int, request: bytes, count: int, mark: bytes) -> float:
-    """Requests a second, `AT_ONCE` at once; each answer must hold `mark`."""
-    each = count // AT_ONCE
-
-    async def caller(number: int) -> None:
-        wire = await connect(port)
-        for _ in range(number):
-            answer = await wire.ask(request)
-            if mark not in answer:
-                raise SystemExit(f"not the answer: {answer[:400]!r}")
-        await wire.aclose()
-
-    await caller(WARM_UP)
-    began = time.perf_counter()
-    async with trio.open_nursery() as nursery:
-        for _ in range(AT_ONCE):
-            nursery.start_soon(caller, each)
-    return each * AT_ONCE / (time.perf_counter() - began)
-
-
-async def latencies_us(port: int, request: bytes, count: int) -> tuple[list[float], list[float]]:
-    """One request at a time: microseconds to the first event and to the end, sorted."""
-    wire = await connect(port)
-    firsts, ends = [], []
-    for number in range(count + WARM_UP):
-        began_ns = time.perf_counter_ns()
-        await wire.ask(request)
-        if number >= WARM_UP:
-            firsts.append((wire.first_ns - began_ns) / 1e3)
-            ends.append((time.perf_counter_ns() - began_ns) / 1e3)
-    await wire.aclose()
-    return sorted(firsts), sorted(ends)
-
-
-async def paced(port: int, model: str) -> dict[str, float]:
-    """Many slow streams at once: how many were whole, and how late they ended."""
-    durations: list[float] = []
-
-    async def follow(number: int) -> None:
-        await trio.sleep(number * 0.001)
-        wire = await connect(port)
-        began = time.perf_counter()
-        answer = await wire.ask(request_of(model, f"paced {number}", stream=True))
-        if answer.count(b" token") == 50 and b"[DONE]" in answer:
-            durations.append(time.perf_counter() - began)
-        await wire.aclose()
-
-    with trio.move_on_after(30):
-        async with trio.open_nursery() as nursery:
-            for number in range(PACED_STREAMS):
-                nursery.start_soon(follow, number)
-    durations.sort()
-    late_s = [duration - 1.0 for duration in durations] or [float("nan")]
-    return {
-        "streams": PACED_STREAMS,
-        "whole": len(durations),
-        "late_p50_ms": round(median(late_s) * 1000, 1),
-        "late_p99_ms": round(late_s[int(len(late_s) * 0.99) - 1] * 1000, 1),
-    }
+def chat(
+    model: str, text: str, headers: Mapping[str, str] | None = None, *, stream: bool = False, store: bool = False
+) -> bytes:
+    """A request for chat completions, ready to be sent."""
+    document = {"model": model, "messages": [{"role": "user", "content": text}], **({"stream": True} if stream else {})}
+    control = {} if store else {"cache_control": "no-store"}
+    return post(
+        "/v1/chat/completions",
+        json.dumps(document).encode(),
+        authorization=f"Bearer {KEY}",
+        **control,
+        **(headers or {}),
+    )
 
 
 @contextmanager
-def upstream() -> Iterator[int]:
-    """The upstream's port."""
-    command = [sys.executable, "-m", "benchmarks.gateway_peer"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
-        assert peer.stdout is not None
-        assert peer.stdin is not None
-        yield int(peer.stdout.readline())
-        peer.stdin.close()
-
-
-@contextmanager
-def gateway(upstream_port: int, engine: str) -> Iterator[tuple[int, int, float]]:
+def gateway(upstream_port: int) -> Iterator[tuple[int, int, float]]:
     """A host with the gateway alone: its port, its process, and the seconds that it took to its first answer."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.toml"
-        sections = [f"[plugins.{name}]\nenabled = false\n" for name in _other_plugins()]
-        config.write_text(CONFIG.format(engine=engine, data=folder, port=upstream_port) + "\n".join(sections))
+        plugins = Path(__file__).parents[1] / "plugins"
+        others = [each.parent.name for each in plugins.glob("*/__init__.py") if each.parent.name != "gateway"]
+        off = "\n".join(f"[plugins.{name}]\nenabled = false" for name in others)
+        config.write_text(CONFIG.format(data=folder, port=upstream_port) + off)
+        keys = os.environ | {"BENCH_KEY": KEY, "BENCH_UPSTREAM_KEY": "sk-upstream"}
         began = time.perf_counter()
         command = [sys.executable, "-m", "host.cli", "run", "--config", str(config)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=keys
+        ) as process:
             assert process.stdout is not None
-            port = 0
+            said = []
             for line in process.stdout:
+                said.append(line)
                 if line.startswith("Ready on "):
-                    port = int(line.split()[2].rpartition(":")[2])
                     break
-            with socket.create_connection(("127.0.0.1", port)) as probe:
-                probe.sendall(request_of("bench/m", "first"))
-                assert b"200" in probe.recv(65536)[:40]
+            else:
+                raise SystemExit("the host did not start:\n" + "".join(said))
+            port = int(said[-1].split()[2].rpartition(":")[2])
+            with connect(port) as probe:
+                ask(probe, chat("bench/m", "first"))
             cold_start_s = time.perf_counter() - began
             try:
                 yield port, process.pid, cold_start_s
@@ -210,98 +120,184 @@ def gateway(upstream_port: int, engine: str) -> Iterator[tuple[int, int, float]]
                 process.terminate()
 
 
-def _other_plugins() -> list[str]:
-    folder = Path(__file__).parents[1] / "plugins"
-    return [each.name for each in folder.iterdir() if (each / "__init__.py").exists() and each.name != "gateway"]
-
-
-def cpu_s(pid: int) -> float:
-    """What a process has used of the processor, in the kernel too."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def throughput_and_cpu(pid: int, port: int, request: bytes, count: int, mark: bytes) -> tuple[float, float]:
-    """The best rate of three, and the least of the gateway's own processor time for one request in microseconds."""
-    rates, costs = [], []
-    for _ in range(3):
-        before = cpu_s(pid) if pid else 0.0
-        rates.append(await throughput(port, request, count, mark))
-        costs.append(((cpu_s(pid) if pid else 0.0) - before) / (count + WARM_UP) * 1e6)
-    return max(rates), min(costs)
+@contextmanager
+def floor(kind: str, upstream_port: int) -> Iterator[tuple[int, int]]:
+    """One of `benchmarks.gateway_floors`: its port and its process."""
+    command = [sys.executable, "-m", "benchmarks.gateway_floors", kind, str(upstream_port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            wait_until_served(port)
+            yield port, process.pid
+        finally:
+            process.kill()
 
 
 def rss_mb(pid: int) -> float:
     """The resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
+            return round(int(line.split()[1]) / 1024, 1)
     return float("nan")
 
 
-async def measure(port: int, model: str, direct: tuple[float, float], requests: int, *, pid: int = 0) -> dict[str, Any]:
-    """All figures of one gateway. `direct`: the upstream's own medians, to the end and to the first event. `pid`: the
-    process, when it is ours, which has a cache and whose processor time counts."""
-    whole, stream = request_of(model, "hello"), request_of(model, "hello", stream=True)
-    _, ends = await latencies_us(port, whole, requests // 8)
-    firsts, _ = await latencies_us(port, stream, requests // 16)
-    rate, cost = await throughput_and_cpu(pid, port, whole, requests, b'"hi"')
-    figures: dict[str, Any] = {
-        "pass_rps": round(rate),
-        "pass_cpu_us": round(cost),
-        "overhead_p50_us": round(median(ends) - direct[0]),
-        "overhead_p99_us": round(ends[int(len(ends) * 0.99)] - direct[0]),
-        "ttft_overhead_p50_us": round(median(firsts) - direct[1]),
-    }
-    if pid:
-        hit = request_of(model, "cached", store=True)
-        await throughput(port, hit, AT_ONCE, b"200")
-        rate, cost = await throughput_and_cpu(pid, port, hit, requests * 2, b"x-quartet-cache: hit")
-        _, alone = await latencies_us(port, hit, requests // 8)
-        figures |= {"hit_rps": round(rate), "hit_cpu_us": round(cost), "hit_p50_us": round(median(alone))}
-    rate, cost = await throughput_and_cpu(pid, port, stream, requests // 8, b"[DONE]")
-    figures |= {"streams_per_s": round(rate), "stream_cpu_us": round(cost)}
-    figures["paced"] = await paced(port, model.replace("/m", "/paced"))
-    return figures
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is asked: the name of the upstream's model, and of the one that takes its time; with which headers."""
+
+    name: str
+    paced: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def run(options: argparse.Namespace, port: int) -> dict[str, Any]:
-    """Measure the gateway, then the peers."""
-    _, ends = await latencies_us(port, request_of("m", "hello"), options.requests // 8)
-    firsts, _ = await latencies_us(port, request_of("m", "hello", stream=True), options.requests // 16)
-    direct = (median(ends), median(firsts))
-    print(f"the upstream alone: {direct[0]:.0f} µs, {direct[1]:.0f} µs to the first event")
-    with gateway(port, options.engine) as (gateway_port, pid, cold_start_s):
-        idle_mb = rss_mb(pid)
-        document = await measure(gateway_port, "bench/m", direct, options.requests, pid=pid)
-        document |= {"rss_mb": round(rss_mb(pid), 1), "rss_idle_mb": round(idle_mb, 1)}
-        document["cold_start_s"] = round(cold_start_s, 2)
-    print(f"quartet ({options.engine}): {json.dumps(document)}")
-    for peer in options.peer:
-        name, url, model = peer.split("=")
-        peer_port = int(url.rstrip("/").rpartition(":")[2])
-        figures = await measure(peer_port, model, direct, max(512, options.requests // 8))
-        print(f"{name}: {json.dumps(figures)}")
-        document |= {name: figures, f"ratio_{name}": round(document["pass_rps"] / figures["pass_rps"], 1)}
-    host = {"python": platform.python_version(), "trio": trio.__version__, "cores": os.cpu_count()}
-    return {
-        "benchmark": "gateway",
-        "engine": options.engine,
-        **document,
-        "direct_p50_us": round(direct[0]),
-        "host": host,
+class Meter:
+    """Measures what listens on a port. `pid` is its process, whose processor time counts; 0 when that is not wanted."""
+
+    def __init__(self, port: int, pid: int, model: Model, options: argparse.Namespace) -> None:
+        self._port = port
+        self._pid = pid
+        self._model = model
+        self._seconds: float = options.seconds
+        self._rounds: int = options.rounds
+        self.whole = chat(model.name, "hello", model.headers)
+        self.stream = chat(model.name, "hello", model.headers, stream=True)
+
+    def alone(self, request: bytes, mark: bytes) -> tuple[list[float], list[float]]:
+        """Microseconds to the first event and to the end, one request at a time."""
+        return one_at_a_time(self._port, request, ALONE, mark)
+
+    def rate(self, request: bytes, mark: bytes) -> tuple[int, int]:
+        """Answers a second, 32 at once, and what each costs the process in microseconds."""
+        many_at_once(self._port, request, AT_ONCE, self._seconds / 4, mark)
+        rates, costs = [], []
+        for _ in range(self._rounds):
+            before = cpu_s(self._pid) if self._pid else 0.0
+            count, took_s = many_at_once(self._port, request, AT_ONCE, self._seconds, mark)
+            rates.append(count / took_s)
+            costs.append(((cpu_s(self._pid) if self._pid else 0.0) - before) / count * 1e6)
+        return round(max(rates)), round(min(costs))
+
+    def paced(self) -> dict[str, float]:
+        """Many slow streams at once."""
+        before = cpu_s(self._pid) if self._pid else 0.0
+        requests = [
+            chat(self._model.paced, f"paced {number}", self._model.headers, stream=True)
+            for number in range(PACED_STREAMS)
+        ]
+        # The last begins while the first still runs.
+        streams = follow_streams(self._port, requests, http_peer.CHUNKS * http_peer.INTERVAL_S * 0.9)
+        delays = sorted(delay for stream in streams for delay in stream.delays_ms) or [float("nan")]
+        late_ms = http_peer.INTERVAL_S * 1000
+        on_time = [
+            stream.is_whole and len(stream.delays_ms) == http_peer.CHUNKS and max(stream.delays_ms) <= late_ms
+            for stream in streams
+        ]
+        cost_us = (cpu_s(self._pid) - before) / len(delays) * 1e6 if self._pid else 0.0
+        return {
+            "streams": len(streams),
+            "whole": sum(stream.is_whole for stream in streams),
+            "on_time": sum(on_time),
+            "delay_p50_ms": round(median(delays), 2),
+            "delay_p99_ms": round(delays[int(len(delays) * 0.99)], 2),
+            "cpu_us": round(cost_us, 1),
+        }
+
+    def passed(self, direct: "Direct") -> dict[str, Any]:
+        """What is measured of every gateway."""
+        _, ends = self.alone(self.whole, b'"hi"')
+        firsts, _ = self.alone(self.stream, b"[DONE]")
+        pass_rps, pass_cpu_us = self.rate(self.whole, b'"hi"')
+        streams_per_s, stream_cpu_us = self.rate(self.stream, b"[DONE]")
+        return {
+            "pass_rps": pass_rps,
+            "pass_cpu_us": pass_cpu_us,
+            "overhead_p50_us": round(median(ends) - direct.whole_us),
+            "overhead_p99_us": round(ends[int(len(ends) * 0.99)] - direct.whole_us),
+            "ttft_overhead_p50_us": round(median(firsts) - direct.first_us),
+            "streams_per_s": streams_per_s,
+            "stream_cpu_us": stream_cpu_us,
+            "paced": self.paced(),
+        }
+
+    def hits(self) -> dict[str, int]:
+        """What is measured of the cache."""
+        request = chat(self._model.name, "cached", self._model.headers, store=True)
+        with connect(self._port) as sock:
+            ask(sock, request)
+        mark = b"x-quartet-cache: hit"
+        _, ends = self.alone(request, mark)
+        hit_rps, hit_cpu_us = self.rate(request, mark)
+        return {"hit_rps": hit_rps, "hit_cpu_us": hit_cpu_us, "hit_p50_us": round(median(ends))}
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The upstream asked directly, one request at a time: medians to the end, and to the first event of a stream."""
+
+    whole_us: float
+    first_us: float
+
+
+def measure_floors(port: int, options: argparse.Namespace) -> tuple[Direct, dict[str, Any]]:
+    """The upstream alone, and the smallest apps."""
+    meter = Meter(port, 0, Model("m", "paced"), options)
+    direct = Direct(median(meter.alone(meter.whole, b'"hi"')[1]), median(meter.alone(meter.stream, b"[DONE]")[0]))
+    load_rps, _ = meter.rate(meter.whole, b'"hi"')
+    floors: dict[str, Any] = {
+        "direct_p50_us": round(direct.whole_us),
+        "direct_first_p50_us": round(direct.first_us),
+        "load_rps": load_rps,
+        "paced": meter.paced(),
     }
+    for kind in gateway_floors.KINDS:
+        with floor(kind, port) as (floor_port, pid):
+            meter = Meter(floor_port, pid, Model("m", "paced"), options)
+            _, ends = meter.alone(meter.whole, b'"hi"')
+            floors[f"{kind}_rps"], floors[f"{kind}_cpu_us"] = meter.rate(meter.whole, b'"hi"')
+            floors[f"{kind}_p50_us"] = round(median(ends))
+    return direct, floors
+
+
+def measure_rivals(port: int, direct: Direct, pass_rps: int, options: argparse.Namespace) -> dict[str, Any]:
+    """LiteLLM and Portkey, or why they were not measured."""
+    made: dict[str, Any] = {}
+    for rival in RIVALS:
+        model = Model("m", "paced", rival.headers(port))
+        try:
+            with rival.running(port, chat("m", "first", model.headers)) as (rival_port, pid, cold_start_s):
+                figures = Meter(rival_port, pid, model, options).passed(direct)
+                figures |= {"rss_mb": rss_mb(pid), "cold_start_s": round(cold_start_s, 2)}
+        except (RivalMissing, LoadError, OSError) as error:
+            made[rival.name] = f"not measured: {error}"
+            made[f"ratio_{rival.name}"] = None
+        else:
+            made[rival.name] = figures
+            made[f"ratio_{rival.name}"] = round(pass_rps / figures["pass_rps"], 1)
+        print(f"{rival.name}: {json.dumps(made[rival.name])}", flush=True)
+    return made
 
 
 def main() -> None:
-    """Parse the arguments, run, and print."""
+    """Parse the arguments, measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", default="native")
-    parser.add_argument("--requests", type=int, default=8000, help="requests of the largest measurement")
-    parser.add_argument("--peer", action="append", default=[], help="NAME=http://127.0.0.1:PORT=MODEL, running already")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long each round of 32 at once lasts")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts")
+    parser.add_argument("--no-peers", action="store_true", help="measure nobody else's gateway")
     options = parser.parse_args()
-    with upstream() as port:
-        print(json.dumps(trio.run(run, options, port)))
+    load_1m = round(os.getloadavg()[0], 2)
+    with http_peer.served() as port:
+        direct, floors = measure_floors(port, options)
+        print(f"floors: {json.dumps(floors)}", flush=True)
+        with gateway(port) as (gateway_port, pid, cold_start_s):
+            idle_mb = rss_mb(pid)
+            meter = Meter(gateway_port, pid, Model("bench/m", "bench/paced"), options)
+            figures = meter.passed(direct) | meter.hits()
+            figures |= {"rss_mb": rss_mb(pid), "rss_idle_mb": idle_mb, "cold_start_s": round(cold_start_s, 2)}
+        print(f"quartet: {json.dumps(figures)}", flush=True)
+        peers = {} if options.no_peers else measure_rivals(port, direct, figures["pass_rps"], options)
+    host = {"python": platform.python_version(), "trio": trio.__version__, "cores": os.cpu_count(), "load_1m": load_1m}
+    print(json.dumps({"benchmark": "gateway", **figures, "floors": floors, **peers, "host": host}))
 
 
 if __name__ == "__main__":

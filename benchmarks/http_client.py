@@ -11,15 +11,13 @@ many at once) to the figure; `floor_us` is the same through httpx's API with a t
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import httpx
 import trio
 
-from benchmarks.http_peer import BODY
+from benchmarks.http_peer import BODY, served
 from host.http.client import PoolLimits, TrioTransport
 
 REQUEST = {"model": "fake", "messages": [{"role": "user", "content": "hi"}]}
@@ -85,13 +83,8 @@ def main() -> None:
     arguments.add_argument("--requests", type=int, default=1600, help="requests for each measurement")
     arguments.add_argument("--rounds", type=int, default=5, help="measurements, of which the best counts")
     options = arguments.parse_args()
-    command = [sys.executable, "-m", "benchmarks.http_peer"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
-        assert peer.stdout is not None
-        assert peer.stdin is not None
-        url = f"http://127.0.0.1:{int(peer.stdout.readline())}/v1/chat/completions"
-        best = trio.run(_compare, url, options.requests, options.rounds)
-        peer.stdin.close()
+    with served() as port:
+        best = trio.run(_compare, f"http://127.0.0.1:{port}/v1/chat/completions", options.requests, options.rounds)
     document = {
         "benchmark": "http_client",
         "at_once": AT_ONCE,
