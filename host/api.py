@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from host.http.client_clocks import Clocks as Clocks
     from host.http.client_clocks import clock_of as clock_of
     from host.http.client_pool import PoolLimits as PoolLimits
+    from host.http.serve import serve as serve
     from host.services.postgres_pool import Postgres as Postgres
     from host.services.redis import Redis as Redis
     from host.services.redis_pubsub import Missed as Missed
@@ -95,6 +96,7 @@ _LATE = {
     "TrioTransport": "host.http.client",
     "clock_of": "host.http.client_clocks",
     "open_client": "host.http.client",
+    "serve": "host.http.serve",
 }
 
 

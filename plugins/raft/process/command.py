@@ -5,15 +5,17 @@ import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from host.api import Command, PluginContext
 from plugins.raft.core.settings import Settings
-from plugins.raft.process.node import NodeOptions, NodeProcess
-from plugins.raft.process.transport import Address
 from plugins.raft.storage import StorageError
+
+if TYPE_CHECKING:
+    from plugins.raft.process.node import NodeOptions
+    from plugins.raft.process.transport import Address
 
 _EXAMPLE: Final = """example, three nodes on one machine, each in a terminal of its own (N is 1, 2 and 3):
   quartet raft node --id N --peers 1=127.0.0.1:7101,2=127.0.0.1:7102,3=127.0.0.1:7103 \\
@@ -21,14 +23,16 @@ _EXAMPLE: Final = """example, three nodes on one machine, each in a terminal of 
 then: curl -L -X PUT -H 'content-type: application/json' -d '{"value": "red"}' http://127.0.0.1:8101/kv/colour"""
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> "Address":
+    from plugins.raft.process.transport import Address  # only a node needs what it comes with
+
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65_535:
         raise ArgumentTypeError(f"{text!r} is no address: write host:port")
     return Address(host.strip("[]"), int(port))
 
 
-def _peers(text: str) -> dict[int, Address]:
+def _peers(text: str) -> "dict[int, Address]":
     found: dict[int, Address] = {}
     for part in text.split(","):
         number, equals, address = part.strip().partition("=")
@@ -65,6 +69,8 @@ async def _node(ctx: PluginContext, arguments: Namespace) -> int:
     if problems:
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         return 2
+    from plugins.raft.process.node import NodeOptions  # as above
+
     options = NodeOptions(
         arguments.id,
         arguments.peers,
@@ -77,8 +83,10 @@ async def _node(ctx: PluginContext, arguments: Namespace) -> int:
     return await run_node(options, ctx)
 
 
-async def run_node(options: NodeOptions, ctx: PluginContext) -> int:
+async def run_node(options: "NodeOptions", ctx: PluginContext) -> int:
     """Run a node until a signal. Exit code 1 when its disk cannot be used, or fails."""
+    from plugins.raft.process.node import NodeProcess  # as above
+
     process = NodeProcess(options, ctx.log.warning)
     failure: BaseException | None = None
     try:

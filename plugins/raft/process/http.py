@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
 
 from host.api import HostError, HttpProblem, OutcomeUnknown, Request, Response, Router, json_response
 from plugins.raft import kv_client
@@ -104,16 +102,10 @@ def status_of(shell: Shell, connected: dict[int, bool]) -> dict[str, Any]:
 def listen(address: Address) -> socket.socket:
     """Listen for HTTP. Raises HostError."""
     try:
-        return socket.create_server(address, family=socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+        listening = socket.create_server(address, family=socket.AF_INET6 if ":" in address.host else socket.AF_INET)
     except OSError as error:
         raise HostError(f"cannot listen on {address.host}:{address.port}: {error.strerror or error}") from error
-
-
-async def serve_http(
-    app: Router, listening: socket.socket, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Serve the app until cancelled, and close the socket."""
-    config = Config()
-    config.bind = [f"fd://{listening.detach()}"]
-    config.errorlog = config.accesslog = None
-    await serve(app, config, task_status=task_status)  # type: ignore[arg-type]
+    # Connections inherit it: answers are small, and waiting for more only adds delay.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setblocking(False)
+    return listening

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import trio
 
-from host.api import HostError, OutcomeUnknown
+from host.api import HostError, OutcomeUnknown, serve
 from plugins.raft.clock import Clock
 from plugins.raft.core.base import Durable
 from plugins.raft.core.configuration import Configuration
@@ -17,7 +17,7 @@ from plugins.raft.core.effects import Role
 from plugins.raft.core.kv import KeyValue
 from plugins.raft.core.sessions import Sessions
 from plugins.raft.core.settings import Settings
-from plugins.raft.process.http import listen, make_app, serve_http
+from plugins.raft.process.http import listen, make_app
 from plugins.raft.process.server import Server
 from plugins.raft.process.transport import Address, TcpTransport
 from plugins.raft.requests import NotTaken
@@ -112,7 +112,7 @@ class NodeProcess:
         await nursery.start(trio.serve_listeners, server.serve, listeners)
         if listening is not None:
             app = make_app(shell, server.urls, transport.connected, options.timeout_s)
-            await nursery.start(serve_http, app, listening)
+            await nursery.start(serve, app, [listening])
         port = listeners[0].socket.getsockname()[1]
         task_status.started({"id": options.id, "peer": f"{here.host}:{port}", "http": self.http_url})
 
