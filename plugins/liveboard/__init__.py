@@ -9,7 +9,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
+from host.api import (
+    Card,
+    Command,
+    HealthCheck,
+    Metric,
+    Mount,
+    Page,
+    PluginContext,
+    PluginInfo,
+    Task,
+    WebSocketPolicy,
+    hookimpl,
+)
 from plugins.liveboard import commands, room_routes
 from plugins.liveboard.core.operations import IMAGE_TYPES
 from plugins.liveboard.service import Liveboard
@@ -77,6 +89,7 @@ def quartet_routes(ctx: PluginContext, state: Liveboard) -> Iterable[Mount | Pag
         content_types=("application/json", *IMAGE_TYPES),
         body_bytes_max=max(BODY_BYTES_MAX, settings.image_bytes_max),
         request_timeout_s=PROOF_TIMEOUT_S,
+        websocket=WebSocketPolicy(high_water_bytes=settings.send_bytes_max),
     )
     if (WEB / "index.html").exists():
         yield Page("/liveboard", "Liveboard", WEB, nav=True)

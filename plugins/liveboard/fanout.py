@@ -1,30 +1,45 @@
 """How a room's frames reach its clients: each is built once, and each client has a cursor instead of a queue.
 
-The log of the board is the queue. A client's outlet remembers the last revision it sent, and when the socket takes
-more, it sends the next frame from there: the room's ready-made one when it is just behind, a page of the log when it is
-far behind. Of what is told again and again (presence, the list of people) only the latest is sent, and what was skipped
-is counted. So a slow client costs a few numbers, whatever it misses, and nobody waits for it.
+The log of the board is the queue. A client's outlet remembers the last revision it sent, and while the socket takes
+more, it hands over the next frame from there: the room's ready-made one when it is just behind, a page of the log when
+it is far behind. Of what is told again and again (presence, the list of people) only the latest is sent, and what was
+skipped is counted. So a slow client costs a few numbers beside the line of its socket, which is bounded by
+`send_bytes_max`; nobody waits for it, and only while it is slow does it have a task.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import trio
 
-from host.api import Send
+from host.api import ClientDisconnected, WebSocketFrame
 from plugins.liveboard.board_log import BoardLog
+from plugins.liveboard.core.frames import Bye, encode_frame
 
 CONTROLS_MAX: Final = 512
 """Answers to one client that wait to be sent. It asked for each of them; one that asks on and does not read is cut."""
 
-Broadcast = Mapping[str, Any]
+
+class Goodbye(Exception):
+    """A client is sent away: the reason, and the frame that tells it."""
+
+    def __init__(self, reason: int, text: str, retry_ms: int = 0) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.frame = encode_frame(Bye(reason, retry_ms, text))
 
 
-def broadcast(data: bytes) -> Broadcast:
-    """A frame as it is sent to everybody: one ASGI message, made once."""
-    return {"type": "websocket.send", "bytes": data}
+class Socket(Protocol):
+    """What an outlet needs of a `WebSocket`."""
+
+    def send_nowait(self, frame: WebSocketFrame) -> bool: ...
+
+    async def send(self, frame: WebSocketFrame) -> None: ...
+
+
+Spawn = Callable[[Callable[[], Awaitable[Any]]], None]
 
 
 @dataclass(slots=True)
@@ -34,12 +49,12 @@ class Slot:
     `whole` builds what brings somebody up to date who missed some; None when each frame says it all.
     """
 
-    frame: Broadcast | None = None
+    frame: WebSocketFrame | None = None
     number: int = 0
-    whole: Callable[[], Broadcast] | None = None
+    whole: Callable[[], bytes] | None = None
 
     def tell(self, frame: bytes) -> None:
-        self.frame = broadcast(frame)
+        self.frame = WebSocketFrame.binary(frame)
         self.number += 1
 
 
@@ -64,14 +79,14 @@ class Fanout:
         self.slots = {"people": Slot(), "moves": Slot(), "reports": Slot()}
         self.deliveries = Deliveries()
         # By first revision: the last one, and the frame. Consecutive, so the first key is the oldest.
-        self._frames: dict[int, tuple[int, Broadcast]] = {}
+        self._frames: dict[int, tuple[int, WebSocketFrame]] = {}
         self._frames_kept = frames_kept
 
     def committed(self, first: int) -> None:
         """The log has grown from revision `first` on: build the frames, and wake everybody."""
         while first <= self.log.rev:
             data, last = self.log.page(first, self.chunk_bytes)
-            self._frames[first] = (last, broadcast(data))
+            self._frames[first] = (last, WebSocketFrame.binary(data))
             first = last + 1
         while len(self._frames) > self._frames_kept:
             del self._frames[next(iter(self._frames))]
@@ -81,45 +96,53 @@ class Fanout:
         for outlet in self.outlets:
             outlet.wake()
 
-    def frame_after(self, rev: int) -> tuple[int, Broadcast]:
+    def frame_after(self, rev: int) -> tuple[int, WebSocketFrame]:
         """The frame that follows revision `rev`, and its last revision."""
         ready = self._frames.get(rev + 1)
         if ready is not None:
             return ready
         data, last = self.log.page(rev + 1, self.chunk_bytes)
         self.deliveries.pages += 1
-        return last, broadcast(data)
+        return last, WebSocketFrame.binary(data)
 
     def forget_frames(self) -> None:
         """After compaction: what is ready-made may hold what was pruned."""
         self._frames.clear()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Outlet:
-    """Sends one client what it is due. `run` is its one writer: the order of frames is that of the log.
+    """Sends one client what it is due, in the order of the log: from `wake`, or while the client is slow from a task.
 
-    `rev` is None until the client is told the board; `synced_at` is the revision at which it is told that it has all.
+    `rev` is None until the client is told the board. `on_end` is called when the session shall end: the goodbye, if
+    there is one, is then to be said by the session.
     """
 
     fanout: Fanout
-    send: Send
+    socket: Socket
+    spawn: Spawn
+    on_end: Callable[[], None]
     rev: int | None = None
-    controls: deque[Broadcast] = field(default_factory=deque)
+    controls: deque[WebSocketFrame] = field(default_factory=deque)
     sending_since: float | None = None
     is_overrun: bool = False
+    goodbye: Goodbye | None = None
     _seen: dict[str, int] = field(default_factory=dict)
-    _synced_frame: tuple[int, Callable[[int], bytes]] | None = None
-    _bye: tuple[bytes, int] | None = None
-    _idle: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    # The revision at which the client is told that it has all, and what tells it.
+    _synced: tuple[int, Callable[[int], bytes]] | None = None
+    # The frame that the socket did not take, which is the next to be sent.
+    _unsent: WebSocketFrame | None = None
+    _writer: trio.CancelScope | None = None
+    _is_over: bool = False
 
     def control(self, frame: bytes) -> None:
         """Send this client a frame of its own, before all others."""
         if len(self.controls) >= CONTROLS_MAX:
             self.is_overrun = True
+            self.end()
         else:
-            self.controls.append(broadcast(frame))
-        self.wake()
+            self.controls.append(WebSocketFrame.binary(frame))
+            self.wake()
 
     def stream_from(self, rev: int, synced: Callable[[int], bytes]) -> None:
         """Send the board after revision `rev`, then what `synced` makes of where it stood, then all that follows.
@@ -127,40 +150,62 @@ class Outlet:
         The log up to now and the place in it are taken in one step: nothing can come between.
         """
         self.rev = rev
-        self._synced_frame = (self.fanout.log.rev, synced)
+        self._synced = (self.fanout.log.rev, synced)
         self.wake()
 
-    def bye(self, frame: bytes, code: int) -> None:
-        """Say goodbye and close, before anything else that waits."""
-        if self._bye is None:
-            self._bye = (frame, code)
-        self.wake()
+    def bye(self, goodbye: Goodbye) -> None:
+        """Have the session say goodbye and close; nothing else is sent."""
+        if self.goodbye is None and not self._is_over:
+            self.goodbye = goodbye
+        self.end()
+
+    def end(self) -> None:
+        """Send nothing more, and have the session end."""
+        if not self._is_over:
+            self._is_over = True
+            if self._writer is not None:
+                self._writer.cancel(reason="the session ends")
+            self.on_end()
 
     def wake(self) -> None:
-        self._idle.unpark()
+        """Hand over what is due, as far as the socket takes it; a task does the rest when there is room."""
+        if self._writer is not None or self._is_over:
+            return
+        send = self.socket.send_nowait
+        try:
+            while (frame := self._next()) is not None:
+                self._unsent = frame
+                send(frame)
+                self._note_sent(frame)
+        except trio.WouldBlock:
+            self._writer = trio.CancelScope()
+            self.spawn(self._write)
 
-    async def run(self) -> None:
-        """Send until the goodbye was said. Cancelled, it leaves a frame sent or not, never in half by its own doing."""
-        while self._bye is None and not self.is_overrun:
-            frame = self._next()
-            if frame is None:
-                await self._idle.park()
-            else:
-                await self._send(frame)
-        if self._bye is not None:
-            last, code = self._bye
-            await self._send(broadcast(last))
-            await self.send({"type": "websocket.close", "code": code})
+    async def _write(self) -> None:
+        """Send until nothing is due. Cancelled, it leaves a frame sent or not, never in half."""
+        assert self._writer is not None
+        with self._writer:
+            try:
+                while (frame := self._unsent or self._next()) is not None:
+                    self._unsent = frame
+                    self.sending_since = trio.current_time()
+                    await self.socket.send(frame)
+                    self.sending_since = None
+                    self._note_sent(frame)
+            except (OSError, ClientDisconnected):
+                # The client left; its session reads that, too.
+                self.end()
+        self._writer = None
 
-    def _next(self) -> Broadcast | None:
+    def _next(self) -> WebSocketFrame | None:
         if self.controls:
             return self.controls.popleft()
         if self.rev is None:
             return None
-        if self._synced_frame is not None and self.rev >= self._synced_frame[0]:
-            _, make = self._synced_frame
-            self._synced_frame = None
-            return broadcast(make(self.rev))
+        if self._synced is not None and self.rev >= self._synced[0]:
+            _, make = self._synced
+            self._synced = None
+            return WebSocketFrame.binary(make(self.rev))
         if self.rev < self.fanout.log.rev:
             last, frame = self.fanout.frame_after(self.rev)
             self.fanout.deliveries.operations += last - self.rev
@@ -168,20 +213,19 @@ class Outlet:
             return frame
         return self._next_telling()
 
-    def _next_telling(self) -> Broadcast | None:
+    def _next_telling(self) -> WebSocketFrame | None:
         for name, slot in self.fanout.slots.items():
             seen = self._seen.get(name, 0)
             if slot.number == seen:
                 continue
             self._seen[name] = slot.number
             self.fanout.deliveries.skipped += slot.number - seen - 1
-            return slot.whole() if slot.whole and slot.number > seen + 1 else slot.frame
+            if slot.whole is not None and slot.number > seen + 1:
+                return WebSocketFrame.binary(slot.whole())
+            return slot.frame
         return None
 
-    async def _send(self, frame: Broadcast) -> None:
-        deliveries = self.fanout.deliveries
-        self.sending_since = trio.current_time()
-        await self.send(frame)  # type: ignore[arg-type]  # Engines read a message, they do not change it.
-        self.sending_since = None
-        deliveries.frames += 1
-        deliveries.bytes += len(frame["bytes"])
+    def _note_sent(self, frame: WebSocketFrame) -> None:
+        self._unsent = None
+        self.fanout.deliveries.frames += 1
+        self.fanout.deliveries.bytes += len(frame.payload)

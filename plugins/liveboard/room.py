@@ -14,7 +14,6 @@ from plugins.liveboard.commits import Committer, WentBack
 from plugins.liveboard.core.admission import Rules
 from plugins.liveboard.core.compaction import prunable, pruned, stable_floor
 from plugins.liveboard.core.frames import (
-    Bye,
     ByeReason,
     Moves,
     People,
@@ -27,7 +26,7 @@ from plugins.liveboard.core.frames import (
     moves_bytes,
 )
 from plugins.liveboard.core.opset import OperationSet, entry_of
-from plugins.liveboard.fanout import Broadcast, Fanout, Outlet, broadcast
+from plugins.liveboard.fanout import Fanout, Goodbye, Outlet
 from plugins.liveboard.presence import Elsewhere, PresenceBoard, Present
 from plugins.liveboard.settings import Settings
 from plugins.liveboard.store import RoomRow, Store
@@ -53,7 +52,7 @@ class Room:
         self.log = BoardLog(row.id, row.secret)
         self.fanout = Fanout(self.log, chunk_bytes=settings.chunk_bytes, frames_kept=settings.frames_kept)
         self.presence = PresenceBoard()
-        self.fanout.slots["moves"].whole = self._whole_moves
+        self.fanout.slots["moves"].whole = self.presence.whole
         self.idle_since: float | None = None
         self.is_closed = False
         self.sessions: set[Any] = set()
@@ -83,6 +82,7 @@ class Room:
                     nursery.start_soon(self.committer.run)
                     nursery.start_soon(self._tell_moves)
                     nursery.start_soon(self._tell_people)
+                    nursery.start_soon(self._watch_sessions)
                     nursery.start_soon(self._compact_regularly)
         except* WentBack as group:
             self._logger.error("a board lost revisions in the database", room=self.id, error=str(group.exceptions[0]))
@@ -94,9 +94,9 @@ class Room:
     def close(self, reason: int, text: str, *, retry_ms: int) -> None:
         """Say goodbye to everybody here."""
         self.is_closed = True
-        frame = encode_frame(Bye(reason, retry_ms, text))
-        for outlet in list(self.fanout.outlets):
-            outlet.bye(frame, CLOSE_BASE + reason)
+        goodbye = Goodbye(reason, text, retry_ms)
+        for outlet in self.fanout.outlets:
+            outlet.bye(goodbye)
         self.scope.cancel(reason=text)
 
     def enter(self, outlet: Outlet, site: bytes, role: int, color: int, name: str, now: float) -> Present:
@@ -176,9 +176,6 @@ class Room:
         counts.update(checks_passed=self.checks_passed, checks_failed=self.checks_failed)
         return counts
 
-    def _whole_moves(self) -> Broadcast:
-        return broadcast(self.presence.whole())
-
     def _rules(self) -> Rules:
         settings = self.settings
         return Rules(
@@ -207,8 +204,7 @@ class Room:
             if parts or elsewhere:
                 self.fanout.slots["moves"].tell(moves_bytes(parts + elsewhere))
                 self.fanout.wake_all()
-            crowd = max(1.0, len(self.fanout.outlets) / settings.presence_people)
-            await trio.sleep(settings.presence_interval * crowd)
+            await trio.sleep(settings.presence_interval * self._crowd)
 
     async def _tell_people(self) -> None:
         """Tell who is there and what each has, when it has changed; other hosts are told now and then in any case."""
@@ -228,7 +224,20 @@ class Room:
             if has_changed or now - told_at > settings.presence_ttl / 3:
                 told_at = now
                 self._publish(self.id, WHO, self._who())
-            await trio.sleep(settings.people_interval)
+            await trio.sleep(settings.people_interval * self._crowd)
+
+    @property
+    def _crowd(self) -> float:
+        """How much less often things are told than in a small room: what each client gets a second is bounded."""
+        return max(1.0, len(self.fanout.outlets) / self.settings.presence_people)
+
+    async def _watch_sessions(self) -> None:
+        settings = self.settings
+        interval_s = min(1.0, settings.silence_max / 4, settings.send_stall / 4, settings.presence_ttl / 2)
+        while True:
+            await trio.sleep(interval_s)
+            for session in self.sessions:
+                session.watch(trio.current_time())
 
     def _who(self) -> bytes:
         people = tuple(each.person for each in self.presence.here.values())

@@ -7,6 +7,7 @@ lost.
 
 import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import trio
@@ -15,8 +16,9 @@ from host.api import OutcomeUnknown, Redis, ServiceUnavailable
 from plugins.liveboard.access import ROOM_NAME
 from plugins.liveboard.commits import WentBack
 from plugins.liveboard.core.errors import CodecError
-from plugins.liveboard.core.frames import Bye, ByeReason, encode_frame
-from plugins.liveboard.room import CLOSE_BASE, REV, Room
+from plugins.liveboard.core.frames import ByeReason
+from plugins.liveboard.fanout import Goodbye
+from plugins.liveboard.room import REV, Room
 from plugins.liveboard.settings import Settings
 from plugins.liveboard.store import Store
 
@@ -92,13 +94,17 @@ class Rooms:
         except trio.WouldBlock:
             self.hints_dropped += 1
 
+    def start_soon(self, function: Callable[[], Awaitable[Any]]) -> None:
+        """Have a task that ends with the plugin."""
+        assert self._nursery is not None, "clients come in while rooms are run"
+        self._nursery.start_soon(function)
+
     def leave(self) -> None:
         """The host is about to stop: send everybody away, to come back one after another."""
         self.is_leaving = True
         for room in self.open.values():
-            for at, outlet in enumerate(list(room.fanout.outlets)):
-                bye = Bye(ByeReason.RESTART, 200 + at % 50 * 20, "the server restarts")
-                outlet.bye(encode_frame(bye), CLOSE_BASE + ByeReason.RESTART)
+            for at, outlet in enumerate(room.fanout.outlets):
+                outlet.bye(Goodbye(ByeReason.RESTART, "the server restarts", 200 + at % 50 * 20))
 
     def tally(self) -> Counter[str]:
         """What all rooms have come to since the start."""

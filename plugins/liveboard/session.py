@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import trio
 
-from host.api import ClientDisconnected, OutcomeUnknown, Receive, Request, Send, ServiceUnavailable
+from host.api import ClientDisconnected, OutcomeUnknown, Request, ServiceUnavailable, WebSocket, WebSocketClosed
 from plugins.liveboard import access
 from plugins.liveboard.buckets import Bucket
 from plugins.liveboard.commits import Offered
@@ -15,7 +15,7 @@ from plugins.liveboard.core.admission import Refused
 from plugins.liveboard.core.errors import CodecError, Refusal
 from plugins.liveboard.core.opset import Entry, entry_of
 from plugins.liveboard.core.versions import sorted_versions
-from plugins.liveboard.fanout import Outlet
+from plugins.liveboard.fanout import Goodbye, Outlet
 from plugins.liveboard.presence import Present
 from plugins.liveboard.room import CLOSE_BASE, Room
 from plugins.liveboard.rooms import DOWN, NoRoom, Rooms, RoomsFull
@@ -25,15 +25,6 @@ SITES_MAX: Final = 64
 """Sites that one client may write for: its own, and those of earlier pages that left something unsaved."""
 BYE_S: Final = 5.0
 """How long the goodbye may take to be sent."""
-
-
-class Goodbye(Exception):
-    """The client is sent away, and why."""
-
-    def __init__(self, reason: int, text: str, retry_ms: int = 0) -> None:
-        super().__init__(text)
-        self.reason = reason
-        self.frame = f.encode_frame(f.Bye(reason, retry_ms, text))
 
 
 class Entrance:
@@ -47,36 +38,31 @@ class Entrance:
 
     async def serve(self, request: Request) -> None:
         """Serve one client until either side leaves. A cancellation closes the socket without a goodbye."""
-        receive, send = request.receive, request.send
-        await receive()
         offered = request.scope.get("subprotocols") or ()
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
-        await send({"type": "websocket.accept", "subprotocol": chosen})
-        try:
-            await self._serve(request)
-        except* (OSError, ClientDisconnected):
-            # The client left while something was being sent to it.
-            pass
+        with trio.CancelScope() as scope:
+            try:
+                async with WebSocket(request.scope, request.receive, request.send, subprotocol=chosen) as socket:
+                    try:
+                        await self._serve(request.params["room"], socket)
+                    except Goodbye as goodbye:
+                        scope.deadline = trio.current_time() + BYE_S
+                        await socket.send(goodbye.frame)
+                        await socket.close(CLOSE_BASE + goodbye.reason)
+                    # Not every engine closes by itself what takes nothing.
+                    scope.deadline = trio.current_time() + BYE_S
+            except (OSError, ClientDisconnected, WebSocketClosed):
+                # The client left while something was being sent to it, or before it said who it is.
+                pass
 
-    async def _serve(self, request: Request) -> None:
-        receive, send = request.receive, request.send
-        try:
-            hello = await self._hello(receive)
-            if hello is None:
-                return
-            room, role = await self._enter(request.params["room"], hello)
-            await Session(self, room, hello, role, receive, send).run()
-        except Goodbye as goodbye:
-            with trio.move_on_after(BYE_S):
-                await send({"type": "websocket.send", "bytes": goodbye.frame})
-                await send({"type": "websocket.close", "code": CLOSE_BASE + goodbye.reason})
+    async def _serve(self, room: str, socket: WebSocket) -> None:
+        hello = await self._hello(socket)
+        found, role = await self._enter(room, hello)
+        await Session(self, found, hello, role, socket).run()
 
-    async def _hello(self, receive: Receive) -> f.Hello | None:
+    async def _hello(self, socket: WebSocket) -> f.Hello:
         with trio.move_on_after(self.settings.hello_timeout):
-            data = await next_message(receive, self.settings.frame_bytes_max)
-            if data is None:
-                return None
-            hello = read(data)
+            hello = read(await next_message(socket, self.settings.frame_bytes_max))
             if not isinstance(hello, f.Hello):
                 raise Goodbye(f.ByeReason.PROTOCOL, "the first frame is not a hello")
             if hello.version != f.PROTOCOL_VERSION:
@@ -113,9 +99,9 @@ class Entrance:
 
 
 class Session:
-    """A client that is in its room. Two tasks: this one reads, the outlet's writes."""
+    """A client that is in its room, read by the task of its connection."""
 
-    def __init__(self, entrance: Entrance, room: Room, hello: f.Hello, role: int, receive: Receive, send: Send) -> None:
+    def __init__(self, entrance: Entrance, room: Room, hello: f.Hello, role: int, socket: WebSocket) -> None:
         settings = entrance.settings
         now = trio.current_time()
         self.rooms = entrance.rooms
@@ -123,18 +109,18 @@ class Session:
         self.room = room
         self.hello = hello
         self.role = role
-        self.outlet = Outlet(room.fanout, send)
+        self._scope = trio.CancelScope()
+        self.outlet = Outlet(room.fanout, socket, entrance.rooms.start_soon, self._end)
         self.sites = {hello.site}
-        self._receive = receive
+        self._socket = socket
         self._operations = Bucket(settings.operations_per_s, settings.operations_burst, now)
         self._presence = Bucket(settings.presence_per_s, settings.presence_per_s, now)
         self._present: Present
-        self._scope = trio.CancelScope()
         # While a client that was told to resync says what it has.
         self._awaits_known = False
 
     async def run(self) -> None:
-        """Welcome the client and serve it."""
+        """Welcome the client and serve it. Raises `Goodbye` when it is sent away."""
         hello, room = self.hello, self.room
         if room.is_closed:
             raise Goodbye(f.ByeReason.RESTART, "the room was closed this very moment", 100)
@@ -146,20 +132,35 @@ class Session:
         self._present = room.enter(self.outlet, hello.site, self.role, color, name, trio.current_time())
         room.sessions.add(self)
         try:
-            self._welcome()
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
-                    nursery.start_soon(self._watch)
-                    await self._read()
+                self._welcome()
+                await self._read()
         finally:
+            self.outlet.end()
             room.sessions.discard(self)
             room.leave(self.outlet, self._present, trio.current_time())
             room.moved()
+        if self.outlet.goodbye is not None:
+            raise self.outlet.goodbye
 
     def bye(self, goodbye: Goodbye) -> None:
         """Send this client away."""
-        self.outlet.bye(goodbye.frame, CLOSE_BASE + goodbye.reason)
+        self.outlet.bye(goodbye)
+
+    def watch(self, now: float) -> None:
+        """Find out whether the client says or takes nothing any more; called now and then."""
+        settings = self.settings
+        sending_since = self.outlet.sending_since
+        if sending_since is not None and now - sending_since > settings.send_stall:
+            self.outlet.end()
+        silent_s = now - self._present.heard_at
+        if silent_s > settings.silence_max:
+            self.bye(Goodbye(f.ByeReason.SILENT, f"nothing was heard for {settings.silence_max:g} s", 100))
+        elif silent_s > settings.presence_ttl:
+            self.room.presence.leave(self._present.person.number)
+
+    def _end(self) -> None:
+        self._scope.cancel(reason="the session ends")
 
     def _welcome(self) -> None:
         """Say where the board stands. From here to `stream_from` nothing waits, so nothing can come between."""
@@ -186,36 +187,15 @@ class Session:
     def _synced(self, rev: int) -> bytes:
         return f.encode_frame(f.Synced(rev, self.room.log.digest_at(rev)))
 
-    async def _write(self) -> None:
-        await self.outlet.run()
-        self._scope.cancel(reason="the goodbye was said")
-
-    async def _watch(self) -> None:
-        """Find out when the client says or takes nothing any more."""
-        settings = self.settings
-        while True:
-            await trio.sleep(min(1.0, settings.silence_max / 4, settings.send_stall / 4, settings.presence_ttl / 2))
-            now = trio.current_time()
-            sending_since = self.outlet.sending_since
-            if sending_since is not None and now - sending_since > settings.send_stall:
-                self._scope.cancel(reason="the client takes nothing")
-            silent_s = now - self._present.heard_at
-            if silent_s > settings.silence_max:
-                self.bye(Goodbye(f.ByeReason.SILENT, f"nothing was heard for {settings.silence_max:g} s", 100))
-            elif silent_s > settings.presence_ttl:
-                self.room.presence.leave(self._present.person.number)
-
     async def _read(self) -> None:
+        """Take what the client says, until it leaves."""
         while True:
-            data = await next_message(self._receive, self.settings.frame_bytes_max)
-            if data is None:
-                self._scope.cancel(reason="the client has left")
+            try:
+                data = await next_message(self._socket, self.settings.frame_bytes_max)
+            except WebSocketClosed:
                 return
             self.room.presence.hear(self._present, trio.current_time())
-            try:
-                await self._take(read(data))
-            except Goodbye as goodbye:
-                self.bye(goodbye)
+            await self._take(read(data))
 
     async def _take(self, frame: Any) -> None:
         match frame:
@@ -320,13 +300,10 @@ async def claim(rooms: Rooms, room: Room, site: bytes, token: bytes) -> bool:
     return await rooms.store.claim_site(room.id, site, hashlib.sha256(token).digest())
 
 
-async def next_message(receive: Receive, bytes_max: int) -> bytes | None:
-    """The next binary message, None when the client has left. Raises `Goodbye` for text, and for what is too long."""
-    message = await receive()
-    if message["type"] == "websocket.disconnect":
-        return None
-    data: bytes | None = message.get("bytes")
-    if data is None:
+async def next_message(socket: WebSocket, bytes_max: int) -> bytes:
+    """The next binary message. Raises `Goodbye` for text, and for what is too long, `WebSocketClosed` at the end."""
+    data = await socket.receive()
+    if isinstance(data, str):
         raise Goodbye(f.ByeReason.PROTOCOL, "frames are binary messages")
     if len(data) > bytes_max:
         raise Goodbye(f.ByeReason.PROTOCOL, f"a frame is longer than {bytes_max} bytes")

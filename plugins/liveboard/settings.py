@@ -32,6 +32,9 @@ class Settings(BaseModel):
     )
     hello_timeout: Duration = Field(10.0, gt=0, description="How long a new connection may take to say who it is.")
     silence_max: Duration = Field(30.0, gt=0, description="A client that says nothing for so long is cut.")
+    send_bytes_max: Size = Field(
+        128 * 1024, ge=4096, description="What waits to be sent to one client; the rest is read from the log later."
+    )
     send_stall: Duration = Field(20.0, gt=0, description="A client that takes nothing for so long is cut.")
 
     commit_interval: Duration = Field(0.004, ge=0, description="The least time between two commits of one board.")

@@ -4,29 +4,37 @@ import pytest
 import trio
 import trio.testing
 
+from host.api import WebSocketFrame
 from plugins.liveboard.board_log import BoardLog
 from plugins.liveboard.core import frames as f
 from plugins.liveboard.core.opset import OperationSet, light_entry
-from plugins.liveboard.fanout import CONTROLS_MAX, Fanout, Outlet, broadcast
+from plugins.liveboard.fanout import CONTROLS_MAX, Fanout, Goodbye, Outlet
 from plugins.liveboard.simulation.authors import random_board
 
 ENTRIES = [light_entry(entry.data) for entry in random_board(1, 600)]
 
 
 class Socket:
-    """Takes frames while its gate is open, and keeps them."""
+    """Takes frames while its gate is open, and keeps them; behind a closed gate there is no room for any."""
 
     def __init__(self) -> None:
-        self.messages: list = []
-        self.frames: list = []
+        self.sent: list[WebSocketFrame] = []
         self.gate = trio.Event()
         self.gate.set()
 
-    async def send(self, message) -> None:
+    def send_nowait(self, frame: WebSocketFrame) -> bool:
+        if not self.gate.is_set():
+            raise trio.WouldBlock
+        self.sent.append(frame)
+        return True
+
+    async def send(self, frame: WebSocketFrame) -> None:
         await self.gate.wait()
-        self.messages.append(message)
-        if message["type"] == "websocket.send":
-            self.frames.append(f.decode_frame(message["bytes"]))
+        self.sent.append(frame)
+
+    @property
+    def frames(self) -> list:
+        return [f.decode_frame(frame.payload) for frame in self.sent]
 
     def operations(self) -> list[bytes]:
         return [data for frame in self.frames if isinstance(frame, f.Committed) for _, data in frame.operations]
@@ -47,40 +55,51 @@ def synced(rev: int) -> bytes:
     return f.encode_frame(f.Synced(rev, bytes(32)))
 
 
-def join(fanout: Fanout, rev: int = 0) -> tuple[Outlet, Socket]:
-    socket = Socket()
-    outlet = Outlet(fanout, socket.send)
-    fanout.outlets.add(outlet)
-    outlet.stream_from(rev, synced)
-    return outlet, socket
+class Joined:
+    """Outlets of clients, and the nursery that those have while they are slow."""
+
+    def __init__(self, fanout: Fanout, nursery: trio.Nursery) -> None:
+        self.fanout = fanout
+        self.nursery = nursery
+        self.tasks = 0
+        self.ended: list[Outlet] = []
+
+    def join(self, rev: int = 0) -> tuple[Outlet, Socket]:
+        socket = Socket()
+        outlet = Outlet(self.fanout, socket, self._spawn, lambda: self.ended.append(outlet))
+        self.fanout.outlets.add(outlet)
+        outlet.stream_from(rev, synced)
+        return outlet, socket
+
+    def _spawn(self, function) -> None:
+        self.tasks += 1
+        self.nursery.start_soon(function)
 
 
-async def test_frames_are_built_once_and_sent_in_order(fanout, autojump_clock) -> None:
-    async with trio.open_nursery() as nursery:
-        joined = [join(fanout) for _ in range(20)]
-        for outlet, _ in joined:
-            nursery.start_soon(outlet.run)
-        for start in range(0, 100, 5):
-            save(fanout, start, start + 5)
-            await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+@pytest.fixture
+async def room(fanout, nursery) -> Joined:
+    return Joined(fanout, nursery)
+
+
+async def test_frames_are_built_once_and_sent_in_order_without_a_task(fanout, room) -> None:
+    joined = [room.join() for _ in range(20)]
+    for start in range(0, 100, 5):
+        save(fanout, start, start + 5)
     for _, socket in joined:
         assert socket.operations() == [entry.data for entry in ENTRIES[:100]]
         revs = [frame.rev for frame in socket.frames if isinstance(frame, f.Committed)]
         assert revs == sorted(revs)
-    sent = {id(message) for _, socket in joined for message in socket.messages if message["bytes"][0] == 130}
-    assert len(sent) == 20, "one message for all"
+    sent = {id(frame) for _, socket in joined for frame in socket.sent if frame.payload[0] == 130}
+    assert len(sent) == 20, "one frame for all"
     assert fanout.deliveries.operations == 2000
+    assert room.tasks == 0
 
 
-async def test_joiner_gets_board_then_synced_then_what_was_saved_meanwhile(fanout) -> None:
+async def test_joiner_gets_board_then_synced_then_what_was_saved_meanwhile(fanout, room) -> None:
     save(fanout, 0, 300)
-    outlet, socket = join(fanout, 40)
+    outlet, socket = room.join(40)
     save(fanout, 300, 320)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outlet.run)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+    assert outlet.rev == 320
     assert socket.operations() == [entry.data for entry in ENTRIES[40:320]]
     at = next(at for at, frame in enumerate(socket.frames) if isinstance(frame, f.Synced))
     before = [frame for frame in socket.frames[:at] if isinstance(frame, f.Committed)]
@@ -88,55 +107,66 @@ async def test_joiner_gets_board_then_synced_then_what_was_saved_meanwhile(fanou
     assert socket.frames[at].rev == before[-1].rev + len(before[-1].operations) - 1
 
 
-async def test_slow_client_holds_nobody_up_keeps_nothing_and_catches_up(fanout) -> None:
-    slow, slow_socket = join(fanout)
-    quick, quick_socket = join(fanout)
+async def test_slow_client_holds_nobody_up_keeps_nothing_and_catches_up(fanout, room, autojump_clock) -> None:
+    slow, slow_socket = room.join()
+    _, quick_socket = room.join()
     moves = fanout.slots["moves"]
-    moves.whole = lambda: broadcast(f.moves_bytes([f.move_bytes(9, b"whole", ())]))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(slow.run)
-        nursery.start_soon(quick.run)
+    moves.whole = lambda: f.moves_bytes([f.move_bytes(9, b"whole", ())])
+    slow_socket.gate = trio.Event()
+    for start in range(0, 600, 10):
+        save(fanout, start, start + 10)
+        moves.tell(f.moves_bytes([f.move_bytes(1, b"%d" % start, ())]))
+        fanout.wake_all()
         await trio.testing.wait_all_tasks_blocked()
-        slow_socket.gate = trio.Event()
-        for start in range(0, 600, 10):
-            save(fanout, start, start + 10)
-            moves.tell(f.moves_bytes([f.move_bytes(1, b"%d" % start, ())]))
-            fanout.wake_all()
-            await trio.testing.wait_all_tasks_blocked()
-        assert quick_socket.operations() == [entry.data for entry in ENTRIES]
-        assert slow_socket.operations() == []
-        assert len(slow.controls) == 0
-        assert len(fanout._frames) == 8
-        slow_socket.gate.set()
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+    assert quick_socket.operations() == [entry.data for entry in ENTRIES]
+    assert slow_socket.operations() == []
+    assert slow.sending_since is not None
+    assert len(slow.controls) == 0
+    assert len(fanout._frames) == 8
+    assert room.tasks == 1
+    slow_socket.gate.set()
+    await trio.testing.wait_all_tasks_blocked()
     assert slow_socket.operations() == quick_socket.operations()
     told = [frame.moves[0][1] for frame in slow_socket.frames if isinstance(frame, f.Moves)]
     assert told == [b"whole"], "what was skipped is made up for by one frame with everything"
     assert fanout.deliveries.skipped == 59
     assert fanout.deliveries.pages > 0
+    assert slow.sending_since is None
+    moves.tell(f.moves_bytes([]))
+    fanout.wake_all()
+    assert isinstance(slow_socket.frames[-1], f.Moves), "it is quick again, and needs no task"
+    assert room.tasks == 1
 
 
-async def test_client_that_asks_on_and_does_not_read_is_cut(fanout) -> None:
-    outlet, socket = join(fanout)
+async def test_client_that_asks_on_and_does_not_read_is_cut(room, autojump_clock) -> None:
+    outlet, socket = room.join()
+    before = len(socket.sent)
     socket.gate = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outlet.run)
-        for number in range(CONTROLS_MAX + 2):
-            outlet.control(f.encode_frame(f.Pong(number)))
-        assert len(outlet.controls) == CONTROLS_MAX
-        socket.gate.set()
-    assert outlet.is_overrun
-    assert len(socket.frames) <= 2
+    for number in range(CONTROLS_MAX + 2):
+        outlet.control(f.encode_frame(f.Pong(number)))
+    assert len(outlet.controls) == CONTROLS_MAX
+    assert (outlet.is_overrun, room.ended) == (True, [outlet])
+    await trio.testing.wait_all_tasks_blocked()
+    socket.gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(socket.sent) == before, "its task has ended"
 
 
-async def test_goodbye_comes_before_what_waits_and_the_close_after_it(fanout) -> None:
+async def test_client_that_is_sent_away_gets_nothing_more(fanout, room, autojump_clock) -> None:
+    (slow, slow_socket), (quick, quick_socket) = room.join(), room.join()
+    slow_socket.gate = trio.Event()
     save(fanout, 0, 50)
-    outlet, socket = join(fanout)
-    outlet.bye(f.encode_frame(f.Bye(5, 100, "restart")), 4005)
-    await outlet.run()
-    assert socket.frames == [f.Bye(5, 100, "restart")]
-    assert socket.messages[-1] == {"type": "websocket.close", "code": 4005}
+    goodbye = Goodbye(f.ByeReason.RESTART, "restart", 100)
+    for outlet in (slow, quick):
+        outlet.bye(goodbye)
+        outlet.bye(Goodbye(f.ByeReason.FULL, "another", 0))
+        assert outlet.goodbye is goodbye
+    slow_socket.gate.set()
+    save(fanout, 50, 60)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(quick_socket.operations()) == 50
+    assert slow_socket.operations() == []
+    assert room.ended == [slow, quick]
 
 
 def test_log_knows_every_digest_and_every_receipt() -> None:

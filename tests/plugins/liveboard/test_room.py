@@ -176,8 +176,13 @@ async def test_presence_reaches_the_others_and_is_forgotten_with_its_client(host
                 ink for each in watcher.inbox if isinstance(each, f.Moves) for _, _, inks in each.moves for ink in inks
             ]
             assert inks == [b"ink 1", b"ink 2"]
-            await watcher.until(lambda: {p.name for p in _people(watcher)[-1].people} == {"mover", "watcher"})
-        await watcher.until(lambda: {p.name for p in _people(watcher)[-1].people} == {"watcher"})
+            await watcher.until(lambda: _names(watcher) == {"mover", "watcher"})
+        await watcher.until(lambda: _names(watcher) == {"watcher"})
+
+
+def _names(client: Client) -> set[str]:
+    """Whom the client was told last to be there."""
+    return {person.name for each in _people(client)[-1:] for person in each.people}
 
 
 def _last_state(client: Client, number: int) -> bytes | None:
