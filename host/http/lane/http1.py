@@ -46,7 +46,6 @@ class Connection:
         self.client = client
         self._server = server
         self._parser = RequestParser(shared.limits)
-        self._is_reading = False
         self._websocket: WebSocket | None = None
 
     async def run(self) -> None:
@@ -98,7 +97,7 @@ class Connection:
         """Begin the drain of this connection: it ends now when it idles, else with its answer."""
         if self._websocket is not None:
             self._websocket.restart()
-        elif self._is_reading and self._parser.is_between_requests:
+        elif self.exchange is None and self._parser.is_between_requests:
             self.wire.stop_receiving()
 
     def cut(self, reason: str) -> None:
@@ -110,14 +109,10 @@ class Connection:
         """Wait until more of the body is there, or all of it; False when it will never be."""
         parser = self._parser
         while not request.parts and not request.is_complete:
-            if parser.pending:
-                parser.advance()
-            elif parser.fault is not None:
+            data = b""
+            if not parser.pending and (parser.fault is not None or not (data := await self.wire.receive())):
                 return False
-            elif data := await self.wire.receive():
-                parser.feed(data)
-            else:
-                return False
+            parser.advance(data)
         # What came with it is of the same read.
         while parser.pending and not request.is_complete:
             parser.advance()
@@ -168,7 +163,7 @@ class Connection:
             if self.wire.has_ended:
                 self.peer_left()
             await run_guarded(shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
-            if not (exchange.is_whole and not self.wire.unsent) and not await self._finish(exchange):
+            if not await self._finish(exchange):
                 return
             self.exchange = None
             self.deadline = shared.now_s + keep_alive_s
@@ -182,22 +177,18 @@ class Connection:
             # Pipelined ones take turns with everybody else's.
             await trio.lowlevel.checkpoint()
         while not parser.ready:
-            if parser.pending:
-                parser.advance()
-                continue
-            if parser.fault is not None or (self.shared.is_draining and parser.is_between_requests):
-                return None
-            self._is_reading = True
-            data = await self.wire.receive()
-            self._is_reading = False
-            if not data:
-                if self._has_expired:
-                    self.shared.counts["expired_connections_total"] += 1
-                    if not parser.is_between_requests:
-                        parser.fault = Refusal(408, "the headers took too long")
-                return None
-            parser.feed(data)
-            parser.advance()
+            data = b""
+            if not parser.pending:
+                if parser.fault is not None or (self.shared.is_draining and parser.is_between_requests):
+                    return None
+                data = await self.wire.receive()
+                if not data:
+                    if self._has_expired:
+                        self.shared.counts["expired_connections_total"] += 1
+                        if not parser.is_between_requests:
+                            parser.fault = Refusal(408, "the headers took too long")
+                    return None
+            parser.advance(data)
         return parser.ready.popleft()
 
     async def _finish(self, exchange: Exchange) -> bool:

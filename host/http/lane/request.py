@@ -40,18 +40,16 @@ class Refusal(Exception):
 class Request:
     """A request whose head is complete. Its body arrives in `parts`; `is_complete` once all of it has."""
 
+    http_version = "1.1"
+    keep_alive = True
+    has_upgrade = expects_continue = is_chunked = is_complete = False
+    content_length = 0
+
     def __init__(self, method: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.target = target
-        self.http_version = "1.1"
         self.headers = headers
-        self.keep_alive = True
-        self.has_upgrade = False
-        self.expects_continue = False
-        self.is_chunked = False
-        self.content_length = 0
         self.parts: list[bytes] = []
-        self.is_complete = False
 
     def values(self, name: bytes) -> list[bytes]:
         """The members of a list-valued header."""
@@ -62,9 +60,9 @@ class Request:
 class RequestParser:
     """Turns bytes into requests, as many at a time as the connection asks for.
 
-    `feed` takes what was read, `advance` parses a slice of it. Requests whose head is complete come to `ready`, in
-    order; the body of the last one is still growing unless it `is_complete`. After a `fault` nothing more is parsed;
-    the requests before it are to be answered first. The `on_` methods are llhttp's to call.
+    `advance` parses a slice of what was read. Requests whose head is complete come to `ready`, in order; the body of
+    the last one is still growing unless it `is_complete`. After a `fault` nothing more is parsed; the requests before
+    it are to be answered first. The `on_` methods are llhttp's to call.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -72,17 +70,15 @@ class RequestParser:
         self.fault: Refusal | None = None
         self._limits = limits
         self._parser = HttpRequestParser(self)
-        # Fed and not parsed yet; nothing more may be fed before it is.
+        # Read and not parsed yet; nothing more is to be read before it is.
         self.pending: bytes | memoryview = b""
         self._slice_bytes = HEAD_SLICE_BYTES
         self._request: Request
         self._is_in_head = True
         self._has_begun = False
-        self._raw_bytes = 0
-        self._head_bytes = 0
+        self._raw_bytes = self._head_bytes = 0
         self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._noted: list[tuple[bytes, bytes]] = []
+        self._headers, self._noted = list[tuple[bytes, bytes]](), list[tuple[bytes, bytes]]()
         self._known_host = b""
 
     @property
@@ -90,14 +86,9 @@ class RequestParser:
         """Whether nothing of a further request has come."""
         return not self._has_begun and not self.pending
 
-    def feed(self, data: bytes) -> None:
-        """Take what was read from the socket."""
-        assert not self.pending
-        self.pending = data
-
-    def advance(self) -> None:
-        """Parse a slice of what was fed."""
-        piece, size = self.pending, self._slice_bytes
+    def advance(self, data: bytes = b"") -> None:
+        """Parse a slice of what is `pending`, or of what was read from the socket when nothing is."""
+        piece, size = self.pending or data, self._slice_bytes
         if len(piece) <= size:
             self.pending = b""
         else:
@@ -106,8 +97,11 @@ class RequestParser:
         self._raw_bytes += len(piece)
         try:
             self._parser.feed_data(piece)
-            if self._raw_bytes > _HEAD_SLACK_BYTES:
-                self._check_unfinished()
+            if not self._is_in_head:
+                self._raw_bytes = 0
+            elif self._raw_bytes > _HEAD_SLACK_BYTES:
+                # A head that may never end; one that has ended was counted exactly.
+                self._check_size(self._raw_bytes - _HEAD_SLACK_BYTES)
         except HttpParserUpgrade as upgrade:
             # llhttp stops where the protocol may change; who serves the request decides whether it does.
             self.pending = bytes(piece[upgrade.args[0] :]) + bytes(self.pending)
@@ -134,8 +128,7 @@ class RequestParser:
     def on_message_begin(self) -> None:
         self._has_begun = True
         self._target = b""
-        self._headers = []
-        self._noted = []
+        self._headers, self._noted = [], []
         self._head_bytes = 0
 
     def on_url(self, part: bytes) -> None:
@@ -189,13 +182,6 @@ class RequestParser:
     def _refuse(self, status: int, detail: str) -> None:
         self.fault = Refusal(status, detail)
         raise self.fault
-
-    def _check_unfinished(self) -> None:
-        """Hold a head that may never end to its limits; one that has ended was counted exactly."""
-        if self._is_in_head:
-            self._check_size(self._raw_bytes - _HEAD_SLACK_BYTES)
-        else:
-            self._raw_bytes = 0
 
     def _check_size(self, head_bytes: int) -> None:
         limits = self._limits

@@ -5,6 +5,7 @@ there at once; in chunks for HTTP/1.1; by the connection's end for HTTP/1.0.
 """
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,26 +31,18 @@ _BY_LENGTH, _CHUNKED, _BY_END, _NONE = range(4)
 class Exchange:
     """A request and its answer. `receive` and `send` are the app's; any of its tasks may call them."""
 
+    is_client_gone = has_begun = is_complete = False
+    _has_continued = _is_body_read = False
+    _framing = _NONE
+    _left_bytes = _read_bytes = 0
+    _start: Message | None = None
+    _end: trio.Event | None = None
+
     def __init__(self, connection: "Connection", request: Request) -> None:
         self.request = request
         self.keep_alive = request.keep_alive
-        self.is_client_gone = False
-        self.has_begun = False
-        self.is_complete = False
         self._connection = connection
         self._wire = connection.wire
-        self._start: Message | None = None
-        self._framing = _NONE
-        self._left_bytes = 0
-        self._read_bytes = 0
-        self._has_continued = False
-        self._is_body_read = False
-        self._end: trio.Event | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether request and answer are complete and the connection may go on."""
-        return self.is_complete and self.keep_alive and self.request.is_complete
 
     async def receive(self) -> Message:
         """ASGI's `receive`: reads on as the app asks, so that a slow app slows its client down."""
@@ -78,20 +71,16 @@ class Exchange:
             ValueError: a header or status that cannot be sent.
         """
         kind = message["type"]
-        if kind == "http.response.start":
-            if self._start is not None:
-                raise RuntimeError("http.response.start was sent already")
+        if kind == "http.response.start" and self._start is None:
             if not 200 <= message["status"] <= 999:
                 raise ValueError(f"{message['status']} is no status of a final answer")
             self._start = message
-        elif self._start is None or self.is_complete:
-            raise RuntimeError(f"{kind} came {'after the end' if self.is_complete else 'before http.response.start'}")
-        elif kind == "http.response.body":
+        elif kind == "http.response.body" and self._start is not None and not self.is_complete:
             await self._send_body(message.get("body", b""), message.get("more_body", False))
-        elif kind == "http.response.pathsend":
+        elif kind == "http.response.pathsend" and self._start is not None and not self.is_complete:
             await self._send_file(message["path"])
         else:
-            raise RuntimeError(f"{kind} is not known to this server")
+            raise RuntimeError(f"{kind} is not known to this server, or not in its place")
 
     def client_left(self) -> None:
         """The client has closed its side: whoever waits for that is told."""
@@ -160,7 +149,7 @@ class Exchange:
         """The head of the answer, and with it the framing. `body_bytes` None: more is to come than is known."""
         assert self._start is not None
         status: int = self._start["status"]
-        lines, length = self._given_headers(status)
+        lines, length = self._given_headers(status, self._start.get("headers", ()))
         is_1_1 = self.request.http_version == "1.1"
         if self.request.method == "HEAD" or status in (204, 304):
             if length is None and body_bytes and status not in (204, 304):
@@ -185,27 +174,29 @@ class Exchange:
         lines.append(b"\r\n")
         return checked_head(lines)
 
-    def _given_headers(self, status: int) -> tuple[list[bytes], int | None]:
+    def _given_headers(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[bytes], int | None]:
         """The status line and the app's headers without those that are the server's to set; the length among them."""
-        assert self._start is not None
-        shared = self._connection.shared
-        lines = [status_line(status), shared.date_line]
+        lines = [status_line(status)]
+        date_line = self._connection.shared.date_line
         length: int | None = None
-        for name, value in self._start.get("headers", ()):
+        for name, value in headers:
             name = name.lower()
             if name in _SERVERS_OWN:
                 if name == b"content-length":
                     if length is not None or not value.isdigit():
                         raise ValueError("an answer has at most one Content-Length, which is a number")
                     length = int(value)
+                    if status == 204:
+                        # RFC 9110 §8.6 forbids it.
+                        continue
                 elif name == b"date":
-                    lines = [line for line in lines if line is not shared.date_line]
-                elif name == b"connection" and b"close" in value.lower():
-                    self.keep_alive = False
-                # RFC 9110 §8.6: never with 204.
-                if name not in (b"content-length", b"date") or (status == 204 and name == b"content-length"):
+                    date_line = b""
+                else:
+                    self.keep_alive = self.keep_alive and (name != b"connection" or b"close" not in value.lower())
                     continue
             lines.append(b"%b: %b\r\n" % (name, value))
+        if date_line:
+            lines.append(date_line)
         return lines, length
 
     def _will_leave_body_unread(self) -> bool:

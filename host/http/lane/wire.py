@@ -1,5 +1,6 @@
 """A socket of a connection, and the bytes that the kernel has not taken from us yet."""
 
+import errno
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ from host.http.stalls import StallClock
 RECEIVE_BYTES_MAX = 64 * KIB
 # One call of sendfile: the loop waits for the disk meanwhile, when the file is not in the kernel's cache.
 SENDFILE_BYTES_MAX = 256 * KIB
+# Not every file system and kernel can (sendfile(2)).
+_NO_SENDFILE_ERRNOS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class Wire:
@@ -49,7 +52,15 @@ class Wire:
             if not self.is_readable:
                 if self._is_stopped:
                     return b""
-                await self._readable()
+                if not self.is_watched:
+                    with suppress(trio.ClosedResourceError):
+                        await trio.lowlevel.wait_readable(self._number)
+                        self.is_readable = True
+                    continue
+                if self._reader is not None:
+                    raise trio.BusyResourceError("another task receives from this connection")
+                self._reader = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
             try:
                 data = self.sock.recv(RECEIVE_BYTES_MAX)
             except BlockingIOError:
@@ -101,20 +112,27 @@ class Wire:
                         self.unsent.appendleft(data[sent:])
 
     async def send_file(self, file: int, size: int) -> bool:
-        """Send so many bytes from the file's beginning, by the kernel alone; False when it has fewer."""
+        """Send so many bytes from the file's beginning, by the kernel alone if it can; False when it has fewer."""
         await self.flush()
         offset = 0
-        try:
-            while offset < size and not self.is_lost:
-                await self._writable()
-                with suppress(BlockingIOError):
-                    sent = os.sendfile(self._number, file, offset, min(size - offset, SENDFILE_BYTES_MAX))
-                    if not sent:
-                        return False
-                    offset += sent
-                    self._given_bytes += sent
-        except OSError:
-            self.lose()
+        while offset < size and not self.is_lost:
+            await self._writable()
+            part_bytes = min(size - offset, SENDFILE_BYTES_MAX)
+            try:
+                sent = os.sendfile(self._number, file, offset, part_bytes)
+                self._given_bytes += sent
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno not in _NO_SENDFILE_ERRNOS:
+                    self.lose()
+                    break
+                part = os.pread(file, part_bytes, offset)
+                await self.send(part)
+                sent = len(part)
+            if not sent:
+                return False
+            offset += sent
         return True
 
     def lose(self) -> None:
@@ -139,15 +157,6 @@ class Wire:
         """Say that nothing more comes."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
-
-    async def _readable(self) -> None:
-        if self.is_watched:
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
-        else:
-            with suppress(trio.ClosedResourceError):
-                await trio.lowlevel.wait_readable(self._number)
-                self.is_readable = True
 
     def _forget_reader(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None

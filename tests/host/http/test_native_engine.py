@@ -28,7 +28,7 @@ def test_tls_goes_through_hypercorn() -> None:
 
 
 async def test_a_fault_of_the_engine_ends_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    def advance(parser: RequestParser) -> None:
+    def advance(parser: RequestParser, data: bytes = b"") -> None:
         raise KeyError("a fault")
 
     async with native(hello) as server:

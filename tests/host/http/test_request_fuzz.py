@@ -21,10 +21,11 @@ def parsed(pieces: list[bytes], limits: Limits | None = None) -> tuple[list[Any]
     for piece in pieces:
         if parser.fault is not None:
             break
-        parser.feed(piece)
-        while parser.pending:
-            parser.advance()
-            assert len(parser.pending) < len(piece)
+        rest = piece
+        while rest:
+            parser.advance(rest)
+            assert len(parser.pending) < len(rest)
+            rest = bytes(parser.pending)
             while parser.ready:
                 request = parser.ready.popleft()
                 requests.append(request)
@@ -104,8 +105,7 @@ def test_garbage_in_a_request_neither_crashes_nor_depends_on_the_split(
 def test_a_flood_of_pipelined_requests_becomes_few_objects_at_a_time() -> None:
     tiny = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     parser = RequestParser(Limits())
-    parser.feed(tiny * 1500)
-    parser.advance()
+    parser.advance(tiny * 1500)
     assert len(parser.ready) <= HEAD_SLICE_BYTES / len(tiny)
 
 
@@ -127,7 +127,6 @@ def test_a_head_that_never_ends_is_refused_at_its_limit(endless: bytes, status: 
 
 def test_a_refusal_says_what_is_wrong() -> None:
     parser = RequestParser(Limits())
-    parser.feed(b"GET / HTTP/1.1\r\n\r\n")
-    parser.advance()
+    parser.advance(b"GET / HTTP/1.1\r\n\r\n")
     assert isinstance(parser.fault, Refusal)
     assert (parser.fault.status, parser.fault.detail) == (400, "a request has exactly one Host")
