@@ -47,7 +47,10 @@ def expect_revision(page: Page, revision: int) -> str:
 
 
 def picture(page: Page) -> str:
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    """The pixels of the board, once they show all of it."""
+    page.wait_for_function(
+        "() => (({ painted, digest }) => painted === digest)(document.querySelector('.board').dataset)"
+    )
     return str(page.evaluate("document.getElementById('marks').toDataURL()"))
 
 
@@ -133,8 +136,15 @@ def test_shuffled_repeated_and_late_arrivals_come_to_the_same_digest(open_page: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_tools(open_page: Open, scheme: str) -> None:
     page = enter(open_page, "phone", width=360, height=740, color_scheme=scheme, reduced_motion="reduce")
-    for name in ("Pen", "Eraser", "Undo", "Redo", "Blue", "Broad"):
-        expect(page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
+    for opener, names in (
+        (None, ("Select", "Pen", "Eraser", "Text", "Sticky note", "Undo", "Redo", "Menu", "Share", "Proof")),
+        ("More tools", ("Move the board", "Highlighter", "Arrow", "Line", "Ellipse", "Image", "Laser pointer")),
+        ("Colour and width", ("Blue", "Pink", "Broad")),
+    ):
+        if opener:
+            page.get_by_role("button", name=opener).click()
+        for name in names:
+            expect(page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 

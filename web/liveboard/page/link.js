@@ -10,12 +10,25 @@ const SHUFFLE_MS = 1000;
 /** Frames about operations: they stay in one line, whatever the faults. */
 const ORDERED = ["committed", "synced", "have", "refused", "pruned"];
 
+/** What goodbyes mean to a person, by their reason. */
+const GOODBYES = /** @type {Record<number, string>} */ ({
+  2: "This link does not open the board. Ask whoever made it for one that does.",
+  3: "This board has a password.",
+  4: "As many people are here as may be. Come back later.",
+  11: "There is no such board, and no room for a new one.",
+});
+
 /** @typedef {{type: string, [field: string]: any}} Frame */
 
-/** Dispatches `frame` (detail: a frame), `open`, and `state` (detail: connecting, live, offline, off or error; words). */
+/**
+ * Dispatches `frame` (detail: a frame), `open`, `bye` (detail: the frame), and `state` (detail: connecting, live, offline,
+ * off or error; words).
+ */
 export class Link extends EventTarget {
   faults = { delay: false, shuffle: false, duplicate: false, cut: false };
   state = "connecting";
+  /** The chance that shuffled arrivals follow: with a seed, the same each time. */
+  chance = Math.random;
   #url;
   #explain;
   /** @type {WebSocket | null} */
@@ -120,7 +133,7 @@ export class Link extends EventTarget {
     const batch = this.#held.splice(0, count).map(({ frame }) => frame);
     const operations = batch.filter(({ type }) => type === "committed").flatMap((frame) => frame.operations);
     // Out of order they go by themselves, as after a resync; then the same once more, in order, for their revisions.
-    if (shuffle) for (const each of shuffled(operations)) this.#emit({ type: "committed", rev: 0, operations: [each] });
+    if (shuffle) for (const each of shuffled(operations, this.chance)) this.#emit({ type: "committed", rev: 0, operations: [each] });
     for (const frame of batch) this.#emit(frame);
     if (duplicate && operations.length) this.#emit({ type: "committed", rev: 0, operations });
   }
@@ -133,8 +146,10 @@ export class Link extends EventTarget {
   /** @param {Frame} frame */
   #bye(frame) {
     this.#drop();
-    if (frame.retryMs === 0 && frame.reason !== 6) this.#tell("error", `The server said goodbye: ${frame.text}.`);
-    else this.#again(`The server said goodbye: ${frame.text}.`, frame.retryMs);
+    this.dispatchEvent(new CustomEvent("bye", { detail: frame }));
+    const words = GOODBYES[frame.reason] ?? `The server said goodbye: ${frame.text}.`;
+    if (frame.retryMs === 0 && frame.reason !== 6) this.#tell("error", words);
+    else this.#again(words, frame.retryMs);
   }
 
   async #lost() {
@@ -166,7 +181,7 @@ export class Link extends EventTarget {
   }
 }
 
-/** @template T @param {T[]} items */
-function shuffled(items) {
-  return items.map((item) => ({ item, by: Math.random() })).sort((one, other) => one.by - other.by).map(({ item }) => item);
+/** @template T @param {T[]} items @param {() => number} chance */
+function shuffled(items, chance) {
+  return items.map((item) => ({ item, by: chance() })).sort((one, other) => one.by - other.by).map(({ item }) => item);
 }

@@ -1,208 +1,183 @@
-// Draws the board: what it shows on the lower canvas; strokes in hand, pointers and lights on the upper one.
+// Draws marks into a canvas: the one place that says how they look. Works in the page and in its worker.
 
 import { keyOf } from "../core/operations.js";
+import { fillOf, inkOf } from "./colours.js";
+import { headOf } from "./geometry.js";
+import { layoutOf, LINE_HEIGHT } from "./layout.js";
+import { radiusOf, runsOf, traceLine, traceOutline } from "./outline.js";
 
-/** @typedef {import("./view.js").View} View */
-/** @typedef {import("./presence.js").Others} Others */
 /** @typedef {import("../core/types.d.ts").Shown} Shown */
+/** @typedef {import("../core/types.d.ts").Shape} Shape */
+/** @typedef {import("../core/types.d.ts").Text} Text */
+/** @typedef {import("./layout.js").Measure} Measure */
+/** @typedef {import("./outline.js").Sink} Sink */
+/** @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
+/** @typedef {{isDark: boolean, font: string}} Theme */
+/** @typedef {{origin: [number, number], path: Path2D, isArea: boolean}} Traced */
 
-/** @type {Map<number, string>} */
-const colours = new Map();
-let isDark = false;
-
-/** What is too dark for a dark board is shown as light as it was dark. @param {number} value 0xRRGGBB */
-export function colourOf(value) {
-  const known = colours.get(value);
-  if (known) return known;
-  const parts = [value >> 16, (value >> 8) & 255, value & 255];
-  const light = (Math.max(...parts) + Math.min(...parts)) / 510;
-  const turned = isDark && light < 0.25 ? parts.map((part) => 245 - part) : parts;
-  const colour = `rgb(${turned.join(" ")})`;
-  colours.set(value, colour);
-  return colour;
-}
+const PATHS_MAX = 30_000;
+const NOTE_CORNER = 48;
 
 export class Painter {
-  #marks;
-  #above;
-  #view;
-  /** @type {Map<string, Path2D>} */
+  /** @type {Map<string, Traced>} */
   #paths = new Map();
-  #ink = "#000";
-  #voice = "#000";
-  #paper = "#fff";
+  #measure;
+  #theme;
+  #imageOf;
 
-  /** @param {HTMLCanvasElement} marks @param {HTMLCanvasElement} above @param {View} view */
-  constructor(marks, above, view) {
-    this.#marks = marks;
-    this.#above = above;
-    this.#view = view;
-    this.retheme();
+  /**
+   * @param {Theme} theme @param {Measure} measure
+   * @param {(sha256: string) => CanvasImageSource | undefined} imageOf what is there of an image
+   */
+  constructor(theme, measure, imageOf) {
+    this.#theme = theme;
+    this.#measure = measure;
+    this.#imageOf = imageOf;
   }
 
-  /** Reads the theme's colours. */
-  retheme() {
-    const style = getComputedStyle(this.#marks.parentElement ?? document.body);
-    isDark = (style.backgroundColor.match(/\d+/g) ?? []).slice(0, 3).every((part) => Number(part) < 128);
-    colours.clear();
-    this.#ink = style.color;
-    this.#paper = style.backgroundColor;
-    const probe = document.createElement("i");
-    probe.style.color = "var(--voice)";
-    this.#marks.parentElement?.append(probe);
-    this.#voice = getComputedStyle(probe).color;
-    probe.remove();
-  }
-
-  resize() {
-    const { clientWidth, clientHeight } = this.#above;
-    const ratio = devicePixelRatio || 1;
-    for (const canvas of [this.#marks, this.#above]) {
-      canvas.width = Math.round(clientWidth * ratio);
-      canvas.height = Math.round(clientHeight * ratio);
-    }
-    this.#view.width = clientWidth;
-    this.#view.height = clientHeight;
-  }
-
-  /** @param {Iterable<Shown>} shown @param {Set<string>} hidden keys about to be erased */
-  marks(shown, hidden) {
-    const context = this.#cleared(this.#marks);
-    const { scale } = this.#view;
-    const ratio = devicePixelRatio || 1;
-    const [left, top] = this.#view.toCanvas(0, 0);
-    context.setTransform(scale * ratio, 0, 0, scale * ratio, left * ratio, top * ratio);
-    context.lineCap = context.lineJoin = "round";
-    for (const mark of shown) {
-      const key = keyOf(mark.operation);
-      context.save();
-      context.translate(mark.dx, mark.dy);
-      context.globalAlpha = (mark.opacity / 100) * (hidden.has(key) ? 0.2 : 1);
-      context.strokeStyle = context.fillStyle = colourOf(mark.color);
-      context.lineWidth = mark.size;
-      if (mark.operation.kind === "text") this.#text(context, mark);
-      else context.stroke(this.#pathOf(key, mark));
-      context.restore();
-    }
+  /** @param {Theme} theme */
+  set theme(theme) {
+    this.#theme = theme;
   }
 
   /**
-   * @param {{points: number[], color: number, size: number} | null} hand
-   * @param {Others} others
-   * @param {{x: number, y: number, stage: "local" | "sent" | "saved"}[]} lights
+   * Draws one mark where a canvas of `scale` pixels a unit has the board's origin at (left, top).
+   * @param {Context} context @param {Shown} shown
+   * @param {{scale: number, left: number, top: number}} to
+   * @param {number} [strength] 0 to 1
    */
-  above(hand, others, lights) {
-    const context = this.#cleared(this.#above);
-    const ratio = devicePixelRatio || 1;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.lineCap = context.lineJoin = "round";
-    const inks = [...others.ink.values()].flatMap((strokes) => [...strokes.values()]);
-    for (const { points, color, size } of hand ? [...inks, hand] : inks) {
-      context.strokeStyle = colourOf(color);
-      context.lineWidth = size * this.#view.scale;
-      context.beginPath();
-      for (let at = 0; at < points.length; at += 2) {
-        const [x, y] = this.#view.toCanvas(Number(points[at]), Number(points[at + 1]));
-        if (at === 0) context.moveTo(x, y);
-        context.lineTo(x, y);
-      }
-      context.stroke();
+  draw(context, shown, { scale, left, top }, strength = 1) {
+    const { operation, color, size, opacity, fill } = shown;
+    const { path, origin, isArea } = this.#traced(shown);
+    // Relative to its own origin: far from the board's, a canvas would run out of digits.
+    const x = left + (origin[0] + shown.dx) * scale;
+    const y = top + (origin[1] + shown.dy) * scale;
+    context.setTransform(scale, 0, 0, scale, x, y);
+    context.globalAlpha = (opacity / 100) * strength;
+    if (operation.kind === "image") return this.#image(context, operation);
+    const ink = inkOf(color, this.#theme.isDark);
+    if (operation.kind === "text") return this.#text(context, operation, size, fill, ink);
+    if (fill) {
+      context.fillStyle = fillOf(fill - 1, this.#theme.isDark);
+      context.fill(path);
     }
-    for (const light of lights) this.#light(context, light);
-    for (const [number, cursor] of others.cursors) this.#cursor(context, cursor, others.people.get(number));
+    if (isArea) {
+      context.fillStyle = ink;
+      context.fill(path);
+    } else {
+      context.strokeStyle = ink;
+      context.lineWidth = size;
+      context.lineCap = context.lineJoin = "round";
+      context.stroke(path);
+    }
   }
 
-  /** Hollow: on this page alone. Half: sent. Full: saved. @param {CanvasRenderingContext2D} context @param {any} light */
-  #light(context, { x, y, stage }) {
-    const [left, top] = this.#view.toCanvas(x, y);
-    context.lineWidth = 1.5;
-    context.fillStyle = this.#paper;
-    context.strokeStyle = this.#voice;
-    context.beginPath();
-    context.arc(left + 8, top - 8, 4.5, 0, 2 * Math.PI);
-    context.fill();
-    context.stroke();
-    context.fillStyle = this.#voice;
-    context.beginPath();
-    if (stage === "sent") context.arc(left + 8, top - 8, 4.5, Math.PI / 2, 1.5 * Math.PI);
-    if (stage === "saved") context.arc(left + 8, top - 8, 4.5, 0, 2 * Math.PI);
-    context.fill();
+  /** @param {Context} context @param {Text} text @param {number} size @param {number | null} fill @param {string} ink */
+  #text(context, text, size, fill, ink) {
+    const { lines, margin, width, height } = layoutOf(text, size, this.#measure);
+    if (fill) {
+      context.fillStyle = fillOf(fill - 1, this.#theme.isDark);
+      context.beginPath();
+      context.roundRect(0, 0, width, height, text.form === "note" ? NOTE_CORNER : 0);
+      context.fill();
+    }
+    context.fillStyle = ink;
+    context.font = `${size}px ${this.#theme.font}`;
+    context.textBaseline = "alphabetic";
+    lines.forEach((line, at) => context.fillText(line, margin, margin + size * (1.02 + LINE_HEIGHT * at)));
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {{x: number, y: number}} cursor @param {any} person */
-  #cursor(context, cursor, person) {
-    if (!person) return;
-    const [x, y] = this.#view.toCanvas(cursor.x, cursor.y);
-    context.fillStyle = colourOf(person.color);
-    context.strokeStyle = this.#paper;
-    context.lineWidth = 1;
-    context.fill(new Path2D(`M${x} ${y}l4 13 3.5-5.5 6-1z`));
-    context.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
-    const width = context.measureText(person.name).width + 8;
-    // At the right edge the name stands left of the pointer.
-    const left = x + 12 + width > this.#view.width ? x - 4 - width : x + 12;
-    context.fillStyle = this.#paper;
-    context.fillRect(left, y + 10, width, 18);
-    context.fillStyle = this.#ink;
-    context.fillText(person.name, left + 4, y + 23);
+  /** @param {Context} context @param {import("../core/types.d.ts").Image} image */
+  #image(context, { sha256, width, height }) {
+    const bitmap = this.#imageOf(sha256);
+    if (bitmap) {
+      context.imageSmoothingQuality = "high";
+      context.drawImage(bitmap, 0, 0, width, height);
+      return;
+    }
+    // Its frame, while it is on its way.
+    context.strokeStyle = inkOf(0x888888, this.#theme.isDark);
+    context.lineWidth = 8;
+    context.strokeRect(0, 0, width, height);
   }
 
-  /** @param {HTMLCanvasElement} canvas */
-  #cleared(canvas) {
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    return context;
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Shown} mark */
-  #text(context, { operation, size }) {
-    if (operation.kind !== "text") return;
-    context.font = `${size}px ${getComputedStyle(document.body).fontFamily}`;
-    operation.text.split("\n").forEach((line, at) => context.fillText(line, operation.x, operation.y + size * (1 + 1.3 * at)));
-  }
-
-  /** @param {string} key @param {Shown} mark */
-  #pathOf(key, { operation, removed }) {
-    const name = `${key}/${removed.join()}`;
+  /** @param {Shown} shown */
+  #traced(shown) {
+    const { operation, size, removed } = shown;
+    const name = operation.seq ? `${keyOf(operation)}/${size}/${removed.join()}` : "";
     const known = this.#paths.get(name);
     if (known) return known;
     const path = new Path2D();
-    if (operation.kind === "stroke") strokePath(path, operation.points, removed);
-    else if (operation.kind === "shape") shapePath(path, operation);
-    else if (operation.kind === "image") path.rect(operation.x, operation.y, operation.width, operation.height);
-    this.#paths.set(name, path);
-    return path;
+    const traced = { path, ...trace(path, shown) };
+    if (this.#paths.size > PATHS_MAX) this.#paths.clear();
+    // What is in a hand has no name yet, and changes.
+    if (name) this.#paths.set(name, traced);
+    return traced;
   }
 }
 
-/** @param {Path2D} path @param {ArrayLike<number>} points @param {[number, number][]} removed */
-function strokePath(path, points, removed) {
-  let isDown = false;
-  for (let at = 0; at < points.length / 2; at += 1) {
-    if (removed.some(([start, length]) => at >= start && at < start + length)) {
-      isDown = false;
-      continue;
-    }
-    const [x, y] = [Number(points[2 * at]), Number(points[2 * at + 1])];
-    if (!isDown) path.moveTo(x, y);
-    path.lineTo(x, y);
-    isDown = true;
+/**
+ * Writes the shape of a mark, relative to its origin.
+ * @param {Sink} sink @param {Shown} shown
+ * @returns {{origin: [number, number], isArea: boolean}} `isArea`: to be filled with its colour, not lined
+ */
+export function trace(sink, { operation, size, removed }) {
+  if (operation.kind === "shape") {
+    traceShape(sink, operation, size);
+    return { origin: [operation.x0, operation.y0], isArea: false };
   }
+  if (operation.kind !== "stroke") return { origin: [operation.x, operation.y], isArea: false };
+  const { points, pressures } = operation;
+  /** @type {[number, number]} */
+  const origin = [Number(points[0]), Number(points[1])];
+  for (const [first, end] of runsOf(points.length / 2, removed)) {
+    /** @type {import("./outline.js").Point[]} */
+    const run = [];
+    for (let at = first; at < end; at += 1) run.push([Number(points[2 * at]) - origin[0], Number(points[2 * at + 1]) - origin[1]]);
+    if (pressures) traceOutline(sink, run, run.map((_, at) => radiusOf(size, Number(pressures[first + at]))));
+    else traceLine(sink, run);
+  }
+  return { origin, isArea: pressures !== null };
 }
 
-/** @param {Path2D} path @param {import("../core/types.d.ts").Shape} shape */
-function shapePath(path, { form, x0, y0, x1, y1 }) {
-  if (form === "rectangle") path.rect(x0, y0, x1 - x0, y1 - y0);
-  else if (form === "ellipse") {
-    path.ellipse((x0 + x1) / 2, (y0 + y1) / 2, Math.abs(x1 - x0) / 2, Math.abs(y1 - y0) / 2, 0, 0, 2 * Math.PI);
+/** @param {Sink} sink @param {Shape} shape @param {number} size */
+function traceShape(sink, { form, x0, y0, x1, y1 }, size) {
+  const [width, height] = [x1 - x0, y1 - y0];
+  if (form === "rectangle") {
+    sink.moveTo(0, 0);
+    sink.lineTo(width, 0);
+    sink.lineTo(width, height);
+    sink.lineTo(0, height);
+    sink.closePath();
+  } else if (form === "ellipse") {
+    traceEllipse(sink, width / 2, height / 2);
   } else {
-    path.moveTo(x0, y0);
-    path.lineTo(x1, y1);
-    const turn = Math.atan2(y1 - y0, x1 - x0);
-    for (const side of form === "arrow" ? [2.6, -2.6] : []) {
-      path.moveTo(x1, y1);
-      path.lineTo(x1 + 96 * Math.cos(turn + side), y1 + 96 * Math.sin(turn + side));
+    sink.moveTo(0, 0);
+    sink.lineTo(width, height);
+    const turn = Math.atan2(height, width);
+    const head = Math.min(headOf(size), 0.6 * Math.hypot(width, height));
+    if (form === "line" || head === 0) return;
+    for (const side of [-2.62, 2.62]) {
+      const [x, y] = [width + head * Math.cos(turn + side), height + head * Math.sin(turn + side)];
+      sink.moveTo(width, height);
+      sink.lineTo(x, y);
     }
   }
+}
+
+/** Sixteen curves: as near to an ellipse as a screen can show. @param {Sink} sink @param {number} rx @param {number} ry */
+function traceEllipse(sink, rx, ry) {
+  const step = Math.PI / 8;
+  const out = 1 / Math.cos(step / 2);
+  sink.moveTo(2 * rx, ry);
+  for (let at = 1; at <= 16; at += 1) {
+    const [control, end] = [(at - 0.5) * step, at * step];
+    sink.quadraticCurveTo(
+      rx + rx * out * Math.cos(control),
+      ry + ry * out * Math.sin(control),
+      rx + rx * Math.cos(end),
+      ry + ry * Math.sin(end),
+    );
+  }
+  sink.closePath();
 }

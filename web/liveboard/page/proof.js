@@ -1,8 +1,12 @@
-// The proof drawer: this page's digest beside everybody's and the server's, and the controls that break arrivals.
+// The proof drawer: this page's digest beside everybody's and the server's.
 
 import { requestJson } from "/assets/fetch.js";
+import { breaking } from "./breaking.js";
+import { certificates } from "./certificates.js";
+import { headersOf } from "./place.js";
 
 /** @typedef {import("./board.js").Board} Board */
+/** @typedef {import("./desk.js").Desk} Desk */
 /** @typedef {{who: string, rev: number, digest: string}} Row */
 
 const ASK_EVERY_MS = 1000;
@@ -13,24 +17,22 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 export class Proof {
   #board;
   #room;
-  #key;
   /** The server's digest at the revision that this page had when it asked. @type {Row | null} */
   #server = null;
   #drawer = byId("proof");
   #opener = byId("open-proof");
 
-  /** @param {Board} board @param {string} room @param {string} key */
-  constructor(board, room, key) {
+  /** @param {Board} board @param {Desk} desk @param {ReturnType<typeof import("./place.js").placeOf>} place */
+  constructor(board, desk, place) {
     this.#board = board;
-    this.#room = room;
-    this.#key = key;
+    this.#room = place.room;
     this.#opener.addEventListener("click", () => this.#open(this.#drawer.hidden === true));
     byId("close-proof").addEventListener("click", () => this.#open(false));
     this.#drawer.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#open(false);
     });
-    for (const button of this.#breaks()) button.addEventListener("click", () => this.#break(button));
-    byId("heal").addEventListener("click", () => this.#heal());
+    breaking(desk, place);
+    certificates(desk, place.room);
     setInterval(() => void this.#ask(), ASK_EVERY_MS);
   }
 
@@ -48,6 +50,8 @@ export class Proof {
     byId("digests").replaceChildren(rowOf(mine, "", ""), ...rows.map((row, at) => rowOf(row, verdicts[at] ?? "", words(mine, row))));
     byId("operations").textContent = String(replica.saved.size);
     byId("unsaved").textContent = String(replica.unsaved.length);
+    const isKept = this.#board.outbox?.isKept;
+    byId("kept").textContent = isKept ? "They are kept in this browser until then." : "This browser keeps nothing: they are lost with the page.";
     this.#judge(mine, rows.length, verdicts);
   }
 
@@ -73,8 +77,7 @@ export class Proof {
       return;
     }
     try {
-      /** @type {Record<string, string>} */
-      const headers = this.#key ? { "x-liveboard-key": this.#key } : {};
+      const headers = headersOf(this.#board.person);
       const { data } = await requestJson(`/api/liveboard/rooms/${this.#room}`, { headers });
       let server = { rev: data.rev, digest: data.digest };
       if (data.rev > replica.rev && Object.values(link.faults).every((on) => !on)) {
@@ -87,6 +90,10 @@ export class Proof {
     this.draw();
   }
 
+  toggle() {
+    this.#open(this.#drawer.hidden === true);
+  }
+
   /** @param {boolean} isOpen */
   #open(isOpen) {
     this.#drawer.hidden = !isOpen;
@@ -94,30 +101,6 @@ export class Proof {
     (isOpen ? byId("close-proof") : this.#opener).focus();
     this.draw();
     void this.#ask();
-  }
-
-  /** @returns {NodeListOf<HTMLButtonElement>} */
-  #breaks() {
-    return this.#drawer.querySelectorAll("[data-break]");
-  }
-
-  /** @param {HTMLButtonElement} button */
-  #break(button) {
-    const name = /** @type {"delay" | "shuffle" | "duplicate" | "cut"} */ (button.dataset.break);
-    const on = !this.#board.link.faults[name];
-    button.setAttribute("aria-pressed", String(on));
-    this.#board.link.setFault(name, on);
-    this.#note();
-  }
-
-  #heal() {
-    for (const button of this.#breaks()) if (button.getAttribute("aria-pressed") === "true") this.#break(button);
-    this.#note("Healed.");
-  }
-
-  #note(none = "") {
-    const on = [...this.#breaks()].filter((each) => each.getAttribute("aria-pressed") === "true");
-    byId("break-note").textContent = on.length ? `On now: ${on.map((each) => each.querySelector("small")?.textContent).join("; ")}.` : none;
   }
 }
 
