@@ -155,8 +155,8 @@ def _read_stroke(reader: Reader, seq: int) -> o.Stroke:
     if flags > 1:
         raise CodecError(f"the flags of a stroke are {flags}, not 0 or 1")
     count = reader.varint(1, o.POINTS_MAX, "the number of points")
-    numbers = _read_signed_run(reader, count * (2 + flags))
     width = 2 + flags
+    numbers = _read_signed_run(reader, count * width)
     xs, ys = _second_sums(numbers[0::width]), _second_sums(numbers[1::width])
     if max(xs) > C or min(xs) < -C or max(ys) > C or min(ys) < -C:
         raise CodecError(f"a point lies beyond {C}")
@@ -171,16 +171,29 @@ def _read_stroke(reader: Reader, seq: int) -> o.Stroke:
 
 
 def _read_signed_run(reader: Reader, count: int) -> list[int]:
-    """`count` signed numbers. Most are a byte each, and then they are read at once."""
-    data = reader.data[reader.at : min(reader.at + count, reader.end)]
-    if len(data) == count and data.isascii():
-        reader.at += count
-        return [_ZIGZAG[byte] for byte in data]
-    limit = 2**52
-    return [reader.signed(-limit, limit, "a point") for _ in range(count)]
+    """`count` signed numbers, most of them of one byte or two: these are read without a call each."""
+    data, at, end = reader.data, reader.at, reader.end
+    numbers = []
+    for _ in range(count):
+        # A number of one byte or two, unless what is read is at the end, longer, or misspelt.
+        if at + 1 >= end:
+            pass
+        elif (low := data[at]) < 0x80:
+            at += 1
+            numbers.append(_ZIGZAG[low])
+            continue
+        elif 0 < (high := data[at + 1]) < 0x80:
+            at += 2
+            numbers.append(_ZIGZAG[low & 0x7F | high << 7])
+            continue
+        reader.at = at
+        numbers.append(reader.signed(-(2**52), 2**52, "a point"))
+        at = reader.at
+    reader.at = at
+    return numbers
 
 
-_ZIGZAG: Final = [-(byte + 1 >> 1) if byte & 1 else byte >> 1 for byte in range(128)]
+_ZIGZAG: Final = [-(coded + 1 >> 1) if coded & 1 else coded >> 1 for coded in range(1 << 14)]
 
 
 def _second_sums(changes: list[int]) -> list[int]:
