@@ -96,8 +96,9 @@ def quartet_card(ctx: PluginContext, state: RaftLab) -> Card:
 
 @hookimpl
 def quartet_commands() -> Iterable[Command]:
-    """`quartet raft node`, and the simulation: `sim`, `soak`, `shrink`, `rules`."""
-    from plugins.raft import commands  # only the command line needs the simulation
+    """`quartet raft node` and `lab`, and the simulation: `sim`, `soak`, `shrink`, `rules`."""
+    from plugins.raft import commands, lab_commands  # only the command line needs them
 
     yield NODE
+    yield lab_commands.LAB
     yield from commands.COMMANDS

@@ -143,7 +143,7 @@ async def test_node_joins_and_another_leaves(tmp_path: Path) -> None:
         await led(host)
         # A leader that changes meanwhile refuses; what it has done stays, and the same again goes on from there.
         await act_until(host, lambda found: 6 in found["cluster"]["learners"], action="add", node=6, learner=True)
-        assert (await state(host))["nodes"]["6"]["member"] == "learner"
+        await until(host, lambda found: found["nodes"]["6"]["member"] == "learner")
         await act_until(host, lambda found: 6 in found["cluster"]["voters"], action="add", node=6)
         assert (await act(host, action="add", node=6)).status_code in (409, 503)
         leader = await led(host)
@@ -370,18 +370,6 @@ async def test_idle_lab_heals_itself(tmp_path: Path) -> None:
             ),
         )
         assert found["cluster"]["heals_at"] is None
-
-
-@pytest.mark.parametrize("name", ["howard", "bridge", "one-way", "split-3-2", "minority-leader"])
-async def test_topology_ends_with_a_leader_and_its_time_measured(tmp_path: Path, name: str) -> None:
-    async with lab(tmp_path) as host:
-        await led(host)
-        begun = await act(host, action="topology", name=name)
-        assert begun.status_code == 200
-        assert begun.json()["scenario"]["name"] == name
-        found = await until(host, lambda found: found["cluster"]["led"])
-        assert found["scenario"]["leaderless_ms"] >= 0
-        assert found["checks"]["verdict"] == "holds"
 
 
 async def test_api_document_and_metrics_and_card_are_there(shared_lab: RunningHost) -> None:
