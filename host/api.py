@@ -74,9 +74,12 @@ from host.units import Size as Size
 if TYPE_CHECKING:
     from host.http.client import TrioTransport as TrioTransport
     from host.http.client import open_client as open_client
+    from host.http.client_body import Reply as Reply
     from host.http.client_clocks import Clocks as Clocks
+    from host.http.client_clocks import Timer as Timer
     from host.http.client_clocks import clock_of as clock_of
     from host.http.client_pool import PoolLimits as PoolLimits
+    from host.http.client_request import RequestTemplate as RequestTemplate
     from host.http.serve import serve as serve
     from host.services.postgres_pool import Postgres as Postgres
     from host.services.redis import Redis as Redis
@@ -93,6 +96,9 @@ _LATE = {
     "PubSubMessage": "host.services.redis_pubsub",
     "Missed": "host.services.redis_pubsub",
     "Redis": "host.services.redis",
+    "Reply": "host.http.client_body",
+    "RequestTemplate": "host.http.client_request",
+    "Timer": "host.http.client_clocks",
     "TrioTransport": "host.http.client",
     "clock_of": "host.http.client_clocks",
     "open_client": "host.http.client",

@@ -1,4 +1,4 @@
-"""The body of a response as httpx reads it, and who has the connection meanwhile."""
+"""A response: its status and headers, and its body as it is read; and who has the connection meanwhile."""
 
 import warnings
 from collections.abc import AsyncIterator
@@ -10,19 +10,26 @@ from host.http.client_clocks import Timer
 from host.http.client_connection import Connection
 
 
-class ResponseBody(httpx.AsyncByteStream):
-    """The body of one response, read from its connection as its reader asks.
+class Reply(httpx.AsyncByteStream):
+    """One response, whose body is read from its connection as its reader asks: `async for part in reply`.
 
-    Gives the connection back at its end; `aclose` before that, also from another task, closes the connection and fails
-    the reader. One reader at a time. A body that is forgotten unread has its connection closed by the garbage
+    Gives the connection back at its end; `close` before that, also from another task, closes the connection and fails
+    the reader. One reader at a time. A reply that is forgotten unread has its connection closed by the garbage
     collector, with a ResourceWarning.
+
+    `status`, `reason`, `http_version` and `headers` are as they came; `timer` goes on until the body's end.
     """
 
     def __init__(self, connection: Connection, timer: Timer) -> None:
+        parser = connection.parser
+        self.status = parser.status
+        self.headers = parser.headers
+        self.reason = parser.reason
+        self.http_version = b"HTTP/1.1" if parser.version == "1.1" else b"HTTP/1.0"
+        self.timer = timer
         self._connection: Connection | None = connection
         self._ended: Exception | None = None
-        self._ready = connection.parser.take() if connection.parser.complete else b""
-        self._timer = timer
+        self._ready = parser.take() if parser.complete else b""
         self._token: trio.lowlevel.TrioToken | None = None
 
     def begin(self) -> None:
@@ -46,7 +53,7 @@ class ResponseBody(httpx.AsyncByteStream):
                 return data
             raise self._ended or StopAsyncIteration
         try:
-            data = await connection.receive_body(self._timer)
+            data = await connection.receive_body(self.timer)
         except BaseException as error:
             if self._connection is not connection:
                 raise  # another task has closed the response, and that is why reading failed
@@ -62,12 +69,29 @@ class ResponseBody(httpx.AsyncByteStream):
             raise StopAsyncIteration
         return data
 
-    async def aclose(self) -> None:
-        """Done with this body; closes the connection unless the body has been read to its end. Never blocks."""
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of that name (lower case), or None."""
+        for key, value in self.headers:
+            if len(key) == len(name) and key.lower() == name:
+                return value
+        return None
+
+    def decoded(self) -> AsyncIterator[bytes]:
+        """The body without its Content-Encoding. What was not encoded costs nothing; for the rest see httpx."""
+        if (self.header(b"content-encoding") or b"identity").lower() == b"identity":
+            return self
+        return httpx.Response(self.status, headers=self.headers, stream=self).aiter_bytes()
+
+    def close(self) -> None:
+        """Done with this reply; closes the connection unless the body has been read to its end. Does not block."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._ended = httpx.ReadError("The response was closed before its end")
             connection.abandon()
+
+    async def aclose(self) -> None:
+        """`close`, by httpx's name."""
+        self.close()
 
     def __del__(self) -> None:
         connection, self._connection = self._connection, None

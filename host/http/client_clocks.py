@@ -80,13 +80,19 @@ class ClockTable:
 
 
 class Timer:
-    """The clocks of one exchange, with its total already running."""
+    """The clocks of one exchange, with its total already running.
+
+    `total_at` is the moment on Trio's clock at which the total ends, `clocks.total_s` from now unless it is given. It
+    may be moved while the exchange goes on; a wait that has begun keeps the one it began with.
+    """
 
     __slots__ = ("clocks", "total_at")
 
-    def __init__(self, clocks: Clocks) -> None:
+    def __init__(self, clocks: Clocks, total_at: float | None = None) -> None:
         self.clocks = clocks
-        self.total_at = math.inf if clocks.total_s is None else trio.current_time() + clocks.total_s
+        if total_at is None:
+            total_at = math.inf if clocks.total_s is None else trio.current_time() + clocks.total_s
+        self.total_at = total_at
 
     def deadline(self, seconds: float | None) -> float:
         """The moment, on Trio's clock, at which a phase of `seconds` that begins now must end."""
@@ -100,7 +106,7 @@ class Timer:
         """The error for a phase that ended at its deadline; the total is named when it was the one to end it."""
         if seconds is None or trio.current_time() >= self.total_at:
             clock, seconds = "total", self.clocks.total_s
-        error = kind(f"{clock} = {seconds:g} s passed while {doing}")
+        error = kind(f"{clock}{'' if seconds is None else f' = {seconds:g} s'} passed while {doing}")
         error.clock = clock  # type: ignore[attr-defined]  # httpx's classes stay as they are; read it with `clock_of`
         return error
 

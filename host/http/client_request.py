@@ -1,13 +1,18 @@
-"""An httpx request as the bytes that HTTP/1.1 sends (RFC 9112 sections 3 and 6). Pure: no socket, no clock.
+"""A request as the bytes that HTTP/1.1 sends (RFC 9112 sections 3 and 6). Pure: no socket, no clock.
 
 What would let a value be read as framing is refused here: names that are no token, values with CR, LF or NUL, a length
 that is not a number, a length beside a transfer coding (request smuggling, RFC 9112 section 11.2).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpx
+
+from host.http.client_connect import Origin
+
+Field = tuple[bytes, bytes]
 
 # RFC 9110 section 9.2.2; a request with an Idempotency-Key declares the same for itself.
 _IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -40,20 +45,94 @@ class EncodedRequest:
         return self.body is not None
 
 
+class RequestTemplate:
+    """A request that is made again and again with other content: the rest of it is checked and put into bytes once.
+
+    `headers` are its own, beside Host and Content-Length.
+
+    Raises:
+        httpx.LocalProtocolError: It cannot be sent as it stands; the message says which part.
+        httpx.UnsupportedProtocol: The URL is not one of http or https, or has no host.
+    """
+
+    __slots__ = ("_fields", "_head", "_method", "_url", "origin")
+
+    def __init__(self, method: str, url: httpx.URL, headers: Sequence[Field] = ()) -> None:
+        self.origin = origin_of(url)
+        self._method = method
+        self._url = url
+        self._fields = [(b"host", url.netloc), *headers]
+        # Without the empty line, before which the length of the content goes.
+        self._head = self._encode(self._fields).head[:-2]
+
+    def fill(self, content: bytes, headers: Sequence[Field] = ()) -> EncodedRequest:
+        """The request with this content. `headers` take the place of the template's of the same names.
+
+        Raises:
+            httpx.LocalProtocolError: One of `headers` cannot be sent.
+        """
+        length = (b"content-length", b"%d" % len(content))
+        if headers:
+            names = {name.lower() for name, _ in headers}
+            encoded = self._encode(
+                [field for field in self._fields if field[0].lower() not in names] + [*headers, length]
+            )
+            encoded.body = content
+            return encoded
+        return EncodedRequest(
+            head=b"%bcontent-length: %b\r\n\r\n" % (self._head, length[1]),
+            body=content,
+            stream=None,
+            length=len(content),
+            is_head=False,
+            is_idempotent=self._method in _IDEMPOTENT_METHODS,
+            closes=False,
+        )
+
+    def _encode(self, fields: list[Field]) -> EncodedRequest:
+        return _encode_head(self._method, self._url.raw_path, fields)
+
+
 def encode(request: httpx.Request) -> EncodedRequest:
     """Frame a request for HTTP/1.1.
 
     Raises:
         httpx.LocalProtocolError: The request cannot be sent as it stands; the message says which part.
     """
-    method = request.method
+    target = request.extensions.get("target") or request.url.raw_path
+    encoded = _encode_head(request.method, target, request.headers.raw)
+    _attach_body(request, encoded)
+    return encoded
+
+
+def origin_of(url: httpx.URL, sni: str | None = None) -> Origin:
+    """Where a URL leads.
+
+    Raises:
+        httpx.UnsupportedProtocol: The URL is not one of http or https, or has no host.
+    """
+    scheme, host = url.raw_scheme, url.raw_host
+    if scheme not in (b"http", b"https"):
+        raise httpx.UnsupportedProtocol(f"Request URL has an unsupported protocol '{url.scheme}://'.")
+    if not host:
+        raise httpx.UnsupportedProtocol("Request URL has no host.")
+    return Origin(scheme, host, url.port, sni)
+
+
+def frame_chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body; the empty chunk, which would end it, is the caller's to avoid."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def _encode_head(method: str, target: bytes, fields: list[Field]) -> EncodedRequest:
     if method == "CONNECT":
         raise httpx.LocalProtocolError("CONNECT makes a tunnel: mount httpx's own transport for a proxy")
-    target = request.extensions.get("target") or request.url.raw_path
     start = b"%s %s HTTP/1.1\r\n" % (method.encode("ascii", "replace"), target)
     if _START.fullmatch(start) is None:
         raise httpx.LocalProtocolError(f"Illegal method or target: {start!r}")
-    fields = request.headers.raw
     block = b"".join([b"%s: %s\r\n" % field for field in fields])
     # One pattern over the block is cheaper than one for each field; the count catches a field that brings its own line.
     if _FIELDS.fullmatch(block) is None or block.count(b"\n") != len(fields):
@@ -68,16 +147,7 @@ def encode(request: httpx.Request) -> EncodedRequest:
         closes=False,
     )
     _read_framing(fields, encoded)
-    _attach_body(request, encoded)
     return encoded
-
-
-def frame_chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body; the empty chunk, which would end it, is the caller's to avoid."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 def _read_framing(fields: list[tuple[bytes, bytes]], encoded: EncodedRequest) -> None:

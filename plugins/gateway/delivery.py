@@ -8,9 +8,10 @@ from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.reading import Reader, Whole
 from plugins.gateway.entries import Entry
-from plugins.gateway.exchange import Exchange, break_off, while_present
+from plugins.gateway.exchange import Exchange, break_off
 from plugins.gateway.flights import Flight, Subscriber
 from plugins.gateway.pipeline import Pipeline
+from plugins.gateway.presence import Presence
 from plugins.gateway.store import Store
 from plugins.gateway.telemetry import Telemetry
 
@@ -19,14 +20,14 @@ class Delivery:
     """Carries answers to clients, and keeps the flights. `nursery`, the plugin's, carries the flights."""
 
     def __init__(
-        self, pipeline: Pipeline, store: Store, telemetry: Telemetry, draining: trio.Event, *, entry_bytes_max: int
+        self, pipeline: Pipeline, store: Store, telemetry: Telemetry, presence: Presence, *, entry_bytes_max: int
     ) -> None:
         self.nursery: trio.Nursery | None = None
         self.flights: dict[bytes, Flight] = {}
         self._pipeline = pipeline
         self._store = store
         self._telemetry = telemetry
-        self._draining = draining
+        self._presence = presence
         self._entry_bytes_max = entry_bytes_max
 
     async def hit(self, exchange: Exchange, asked: Asked, entry: Entry, age_ms: int) -> None:
@@ -54,7 +55,7 @@ class Delivery:
                 await break_off(exchange, broken.failure.error)
 
         try:
-            await while_present(exchange, carry_out, self._draining)
+            await self._presence.during(exchange, carry_out)
         finally:
             exchange.attempts = call.attempts
             if sink.meta is not None:
@@ -96,7 +97,7 @@ class Delivery:
                 await _send_landed(exchange, reader, asked)
 
         try:
-            await while_present(exchange, read, self._draining)
+            await self._presence.during(exchange, read)
         finally:
             reader.leave()
             exchange.attempts = flight.call.attempts

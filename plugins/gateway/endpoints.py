@@ -33,6 +33,7 @@ from plugins.gateway.exchange import Exchange, is_leaving
 from plugins.gateway.limits import OwnLimits
 from plugins.gateway.models import model_document, models_document
 from plugins.gateway.pipeline import Pipeline, no_answer, now_ms
+from plugins.gateway.presence import Presence
 from plugins.gateway.settings import Settings
 from plugins.gateway.store import Store
 from plugins.gateway.targets import Route, Targets
@@ -57,9 +58,9 @@ class Api:
         admission: Admission,
         limits: OwnLimits,
         telemetry: Telemetry,
-        draining: trio.Event,
+        presence: Presence,
     ) -> None:
-        self.delivery = Delivery(pipeline, store, telemetry, draining, entry_bytes_max=settings.cache.entry_bytes_max)
+        self.delivery = Delivery(pipeline, store, telemetry, presence, entry_bytes_max=settings.cache.entry_bytes_max)
         self._settings = settings
         self._targets = targets
         self._pipeline = pipeline
@@ -109,7 +110,8 @@ class Api:
         method = exchange.scope["method"]
         is_models = path == MODELS or path.startswith(f"{MODELS}/")
         if is_models and method in ("GET", "HEAD"):
-            await self._identify(exchange)
+            key = self._admission.identify(exchange.headers)
+            await self._limits.charge(key, now_ms())
             name = path.removeprefix(MODELS).lstrip("/")
             body = model_document(self._targets, name) if name else models_document(self._targets)
             await send_whole(exchange.send, b"" if method == "HEAD" else body, ())
@@ -124,8 +126,12 @@ class Api:
         is_form = exchange.surface in RELAYED and content_type.startswith(b"multipart/form-data")
         if not is_form and not content_type.startswith(b"application/json"):
             raise ApiError(415, "unsupported_media_type", "send the request as application/json")
-        key = await self._identify(exchange)
+        key = self._admission.identify(headers)
+        exchange.key = key.tenant
         raw = await read_body(exchange.receive, self._settings.body_bytes_max)
+        if key.has_limits:
+            # A client that leaves meanwhile is noticed by the engine, or when the answer's turn comes.
+            await self._limits.charge(key, now_ms())
         controls = controls_of(headers)
         digest = digest_of_body(key.tenant, exchange.surface, variant_of(headers), raw)
         asked = self._memo.get(digest)
@@ -149,13 +155,6 @@ class Api:
             await self.delivery.solo(exchange, call, asked)
         else:
             await self._through_cache(exchange, asked.key, call, asked, controls)
-
-    async def _identify(self, exchange: Exchange) -> Key:
-        key = self._admission.identify(exchange.headers)
-        exchange.key = key.tenant
-        if key.has_limits:
-            await self._limits.charge(key, now_ms())
-        return key
 
     async def _through_cache(
         self, exchange: Exchange, key: bytes, call: Call, asked: Asked, controls: Controls

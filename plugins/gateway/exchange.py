@@ -1,8 +1,6 @@
-"""One request of a client and what is noted of it on its way; and its client, who may leave at any moment."""
+"""One request of a client, and what is noted of it on its way."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
 
 import trio
 
@@ -13,9 +11,6 @@ from plugins.gateway.calls import Meta
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.usage import Usage
 from plugins.gateway.telemetry import Record, record_of
-
-FAREWELL_S: Final = 0.5
-"""How long a stream that is cut by the stop of the gateway may take to say so."""
 
 
 class Exchange:
@@ -97,46 +92,6 @@ async def break_off(exchange: Exchange, error: ApiError) -> None:
     exchange.failed(error)
     data = error_frame(error, exchange.surface, exchange.request_id)
     await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def while_present(exchange: Exchange, run: Callable[[], Awaitable[None]], draining: trio.Event) -> None:
-    """Run until it ends or the client leaves, whichever is first. Raises what `run` raises.
-
-    Cancelled because the gateway stops, a stream that has begun still gets its error event.
-
-    Raises:
-        ClientDisconnected: the client left.
-    """
-    failure: ApiError | None = None
-    is_left = False
-    try:
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                nonlocal is_left
-                while (await exchange.receive())["type"] != "http.disconnect":
-                    pass
-                is_left = True
-                nursery.cancel_scope.cancel("the client has left")
-
-            nursery.start_soon(watch)
-            try:
-                await run()
-            except ApiError as error:
-                failure = error
-            nursery.cancel_scope.cancel("answered")
-    except BaseException as error:
-        if not is_leaving(error):
-            raise
-        if draining.is_set() and exchange.has_begun and not is_left:
-            farewell = ApiError(503, "shutting_down", "the gateway is stopping", retry_after_s=1.0)
-            with trio.move_on_after(FAREWELL_S, shield=True):
-                await break_off(exchange, farewell)
-        raise
-    if failure is not None:
-        raise failure
-    if is_left and not exchange.status:
-        raise ClientDisconnected("the client left before its answer was complete")
 
 
 def is_leaving(error: BaseException) -> bool:

@@ -7,13 +7,12 @@ use what lasts as long as the plugin's run: connections, breakers of targets tha
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import trio
-
 from host.api import TrioTransport
 from plugins.gateway.admission import Admission
 from plugins.gateway.endpoints import Api
 from plugins.gateway.limits import OwnLimits
 from plugins.gateway.pipeline import Pipeline
+from plugins.gateway.presence import Presence
 from plugins.gateway.settings import Settings
 from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.store import Store
@@ -32,7 +31,7 @@ class Lasting:
     admission: Admission
     limits: OwnLimits
     telemetry: Telemetry
-    draining: trio.Event
+    presence: Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def generation(settings: Settings, lasting: Lasting, before: Generation | None =
         lasting.admission,
         lasting.limits,
         lasting.telemetry,
-        lasting.draining,
+        lasting.presence,
     )
     if before is not None:
         api.delivery.nursery = before.api.delivery.nursery

@@ -15,6 +15,7 @@ from plugins.gateway.generation import Lasting, generation
 from plugins.gateway.keys import KeyDesk
 from plugins.gateway.limits import OwnLimits, SharedLimits
 from plugins.gateway.pipeline import now_ms
+from plugins.gateway.presence import Presence
 from plugins.gateway.proof import Proof
 from plugins.gateway.settings import Settings
 from plugins.gateway.simulated.server import SimulatedProvider
@@ -60,6 +61,7 @@ class Gateway:
             limits=PoolLimits(connections_max=most, connections_per_origin_max=most, idle_max=min(most, IDLE_MAX))
         )
         self.store = Store(settings.cache, redis, frozenset(self.simulated))
+        self._presence = Presence(ctx.draining)
         self._lasting = Lasting(
             self.transport,
             tuple(self.simulated.values()),
@@ -67,7 +69,7 @@ class Gateway:
             self.admission,
             self.limits,
             self.telemetry,
-            ctx.draining,
+            self._presence,
         )
         self.current = generation(settings, self._lasting)
         self._retries_refused_before = 0
@@ -113,6 +115,7 @@ class Gateway:
                 nursery.start_soon(self.limits.run)
             if self.settings.use_postgres:
                 await nursery.start(self.keys.run)
+            nursery.start_soon(self._presence.run)
             nursery.start_soon(self._keep_metrics)
             self.current.api.delivery.nursery = nursery
             task_status.started()

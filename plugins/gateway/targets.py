@@ -6,21 +6,20 @@ provider lists, or whose beginning belongs to one.
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 
-from host.api import Secret
+from host.api import RequestTemplate, Secret
 from plugins.gateway.core.breaker import Breaker
 from plugins.gateway.core.catalog import KNOWN
 from plugins.gateway.core.dialects.anthropic import VERSION
 from plugins.gateway.core.dialects.table import Dialect, codec_of
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.histogram import RollingHistogram
-from plugins.gateway.core.reading import Outgoing
 from plugins.gateway.core.routing import Candidate, PeakEwma, Strategy, order
 from plugins.gateway.core.usage import Price
 from plugins.gateway.settings import GroupSettings, ProviderSettings, Settings, known_environment
@@ -92,21 +91,19 @@ class Target:
     requests: int = 0
     failures: int = 0
     last_failure: str = ""
-    _urls: dict[str, httpx.URL] = field(default_factory=dict)
-    _headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _templates: dict[str, RequestTemplate] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return f"{self.provider.name}/{self.model}"
 
-    def request(self, outgoing: Outgoing, extensions: Mapping[str, object]) -> httpx.Request:
-        """The request as it goes out."""
-        url = self._urls.get(outgoing.path)
-        if url is None:
-            url = self._urls[outgoing.path] = httpx.URL(self._address_of(outgoing.path))
-            self._headers = [(b"host", url.netloc), *self.provider.auth_headers()]
-        headers = [*self._headers, (b"content-length", b"%d" % len(outgoing.content))]
-        return httpx.Request("POST", url, headers=headers, content=outgoing.content, extensions=dict(extensions))
+    def template(self, path: str) -> RequestTemplate:
+        """The requests to a path of it, but for what each of them carries."""
+        template = self._templates.get(path)
+        if template is None:
+            url = httpx.URL(self._address_of(path))
+            template = self._templates[path] = RequestTemplate("POST", url, self.provider.auth_headers())
+        return template
 
     def _address_of(self, path: str) -> str:
         base = self.provider.address()

@@ -6,14 +6,14 @@ other answer it is the last byte. What goes wrong before is an `AttemptFailed`, 
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import httpx
 import trio
 
-from host.api import clock_of
+from host.api import Clocks, Reply, Timer, TrioTransport, clock_of
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
 from plugins.gateway.core.dialects.openai import error_of
 from plugins.gateway.core.dialects.relayed import PATHS
@@ -27,6 +27,7 @@ from plugins.gateway.core.errors import (
 )
 from plugins.gateway.core.reading import (
     Malformed,
+    Outgoing,
     Reader,
     Seed,
     UpstreamSaid,
@@ -67,7 +68,7 @@ class Opened:
     """An answer that has begun: `whole` when it is complete, else `frames` so far and where more come from."""
 
     target: Target
-    response: httpx.Response
+    reply: Reply
     began_ns: int
     first_token_us: float = 0.0
     whole: Whole | None = None
@@ -80,17 +81,15 @@ class Opened:
         """Headers of the upstream that clients may see."""
         return tuple(
             (name, value)
-            for name, value in ((name.lower(), value) for name, value in self.response.headers.raw)
+            for name, value in ((name.lower(), value) for name, value in self.reply.headers)
             if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
         )
 
     async def aclose(self) -> None:
         """Let go of the connection: it serves again when the answer was read to its end, else it is closed."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
-            await self.response.aclose()
-            if isinstance(self._parts, AsyncGenerator):
-                # Left to the collector it would be reported as forgotten.
-                await self._parts.aclose()
+        self.reply.close()
+        if self._parts is not None:
+            await _forget(self._parts)
 
     async def more(self) -> list[bytes]:
         """The next frames, [] once the stream is over.
@@ -114,11 +113,7 @@ class Opened:
         """Read up to the first token. Raises like `more`, unwrapped."""
         assert self.reader is not None
         self._decoder = EventDecoder(event_bytes_max)
-        # Raw bytes cost half as much, and nothing compressed was asked for.
-        encoded = self.response.headers.get("content-encoding", "identity") != "identity"
-        stream = self.response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
-        self._parts = self.response.aiter_bytes() if encoded else stream.__aiter__()
+        self._parts = self.reply.decoded()
         while not self.reader.has_started:
             frames = await self._read_on()
             if frames is None:
@@ -137,11 +132,10 @@ class Opened:
         """Read what comes after the end of the answer, for a moment, so that the connection can serve again."""
         if self._parts is None:
             return
-        with trio.move_on_after(CLOSE_S):
-            try:
-                async for _ in self._parts:
-                    pass
-            except httpx.HTTPError:
+        timer = self.reply.timer
+        timer.total_at = min(timer.total_at, trio.current_time() + CLOSE_S)
+        with suppress(httpx.HTTPError):
+            async for _ in self._parts:
                 pass
 
     async def _read_on(self) -> list[bytes] | None:
@@ -164,15 +158,16 @@ class Opened:
 
 
 class Upstreams:
-    """Makes attempts over one transport: httpx's requests and responses, without what its client adds for pages
-    (cookies, redirects, authentication flows), which would cost as much again."""
+    """Makes attempts over one transport.
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, clocks: ClockSettings) -> None:
+    Two of the four clocks span several steps of an attempt. They are the transport's total: up to the first token it
+    ends with that clock, from then on with the call.
+    """
+
+    def __init__(self, transport: TrioTransport, clocks: ClockSettings) -> None:
         self._transport = transport
-        self._clocks = clocks
-        base = {"connect": clocks.connect, "between_chunks": clocks.between_chunks}
-        # The other two clocks span several steps: they are cancel scopes of their own.
-        self._extensions = {"timeout": base}
+        self._first_token_s = clocks.first_token
+        self._clocks = Clocks(connect_s=clocks.connect, between_chunks_s=clocks.between_chunks)
 
     async def attempt(self, call: Call, target: Target) -> Opened:
         """Ask the target.
@@ -187,47 +182,46 @@ class Upstreams:
         assert codec is not None, "targets that do not speak for the endpoint are not planned"
         is_stream = call.stream and codec.streams
         outgoing = make_request(codec, call.body, call.raw, target.model, stream=is_stream)
-        request = target.request(outgoing, self._extensions)
-        for name, value in call.forwarded:
-            request.headers.setdefault(name.decode(), value.decode("latin-1"))
-        for name, value in outgoing.headers:
-            request.headers[name.decode()] = value.decode("latin-1")
         seed = Seed(f"chatcmpl-{call.request_id}", int(time.time()), target.model)
         reader = codec.reader(seed) if is_stream else None
-        seconds = self._clocks.first_token if is_stream else self._clocks.total
+        timer = Timer(self._clocks, call.deadline_s)
+        if is_stream:
+            timer.total_at = min(call.deadline_s, trio.current_time() + self._first_token_s)
         opened: Opened | None = None
-        with trio.CancelScope(deadline=trio.current_time() + seconds) as first_token:
-            try:
-                began_ns = time.perf_counter_ns()
-                response = await self._transport.handle_async_request(request)
-                opened = Opened(target, response, began_ns, reader=reader)
-                if not 200 <= response.status_code < 300:
-                    raise AttemptFailed(await self._read_failure(target, response))
-                if is_stream:
-                    await opened.open_stream(ANSWER_BYTES_MAX)
-                else:
-                    opened.whole = read_whole(codec, await _read_body(response, ANSWER_BYTES_MAX), seed)
-                    if call.surface in RELAYED:
-                        kind = response.headers.get("content-type", "application/octet-stream")
-                        opened.whole = replace(opened.whole, content_type=kind.encode("latin-1", "replace"))
-                return opened
-            except BaseException as error:
-                if opened is not None:
-                    await opened.aclose()
-                if isinstance(error, Malformed | UpstreamSaid | EventTooLarge | httpx.HTTPError):
-                    raise AttemptFailed(_failure_of(target.provider.name, error)) from None
-                raise
-        assert first_token.cancelled_caught
-        raise AttemptFailed(failure_of_clock(target.provider.name, "first_token" if is_stream else "total"))
-
-    async def _read_failure(self, target: Target, response: httpx.Response) -> Failure:
         try:
-            content = await _read_body(response, ERROR_BYTES_MAX)
+            began_ns = time.perf_counter_ns()
+            template = target.template(outgoing.path)
+            headers = _headers_of(call, target, outgoing)
+            reply = await self._transport.call(template, outgoing.content, timer, headers)
+            opened = Opened(target, reply, began_ns, reader=reader)
+            if not 200 <= reply.status < 300:
+                raise AttemptFailed(await self._read_failure(target, reply))
+            if is_stream:
+                await opened.open_stream(ANSWER_BYTES_MAX)
+                timer.total_at = call.deadline_s
+            else:
+                opened.whole = read_whole(codec, await _read_body(reply, ANSWER_BYTES_MAX), seed)
+                if call.surface in RELAYED:
+                    kind = reply.header(b"content-type") or b"application/octet-stream"
+                    opened.whole = replace(opened.whole, content_type=kind)
+            return opened
+        except BaseException as error:
+            if opened is not None:
+                await opened.aclose()
+            if not isinstance(error, Malformed | UpstreamSaid | EventTooLarge | httpx.HTTPError):
+                raise
+            if clock_of(error) == "total" and timer.total_at < call.deadline_s:
+                raise AttemptFailed(failure_of_clock(target.provider.name, "first_token")) from None
+            raise AttemptFailed(_failure_of(target.provider.name, error)) from None
+
+    async def _read_failure(self, target: Target, reply: Reply) -> Failure:
+        try:
+            content = await _read_body(reply, ERROR_BYTES_MAX)
         except (Malformed, httpx.HTTPError):
             content = b""
         code, message, kind, param = error_of(content)
-        status = response.status_code
-        retry_after_s = parse_retry_after(response.headers.raw, time.time()) if status in (429, 503, 529) else None
+        status = reply.status
+        retry_after_s = parse_retry_after(reply.headers, time.time()) if status in (429, 503, 529) else None
         return failure_of_status(
             target.provider.name,
             status,
@@ -279,21 +273,34 @@ def usage_of(opened: Opened, call: Call) -> Usage:
     return Usage(call.prompt_tokens, estimate_tokens(output_bytes), is_estimated=True)
 
 
-async def _read_body(response: httpx.Response, bytes_max: int) -> bytes:
-    length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= bytes_max:
-        return await response.aread()
+async def _read_body(reply: Reply, bytes_max: int) -> bytes:
+    """All of it. Raises `Malformed` when it is too long; whoever has the reply closes it."""
     parts: list[bytes] = []
     size = 0
-    chunks = response.aiter_bytes()
-    assert isinstance(chunks, AsyncGenerator)
-    async with aclosing(chunks):
-        async for part in chunks:
+    source = reply.decoded()
+    try:
+        async for part in source:
             size += len(part)
             if size > bytes_max:
                 raise Malformed(f"it is larger than {bytes_max} bytes")
             parts.append(part)
-    return b"".join(parts)
+    finally:
+        await _forget(source)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _forget(parts: AsyncIterator[bytes]) -> None:
+    """Close what unpacked a body. Left to the collector it would be reported as forgotten; it waits for nothing."""
+    if isinstance(parts, AsyncGenerator):
+        await parts.aclose()
+
+
+def _headers_of(call: Call, target: Target, outgoing: Outgoing) -> tuple[tuple[bytes, bytes], ...]:
+    """What a request carries beside its target's headers: the dialect's, and the client's where nobody else says."""
+    if not call.forwarded:
+        return outgoing.headers
+    taken = {name for name, _ in (*outgoing.headers, *target.provider.headers)}
+    return (*(pair for pair in call.forwarded if pair[0] not in taken), *outgoing.headers)
 
 
 def _failure_of(provider: str, error: BaseException) -> Failure:

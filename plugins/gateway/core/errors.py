@@ -152,10 +152,11 @@ _CLOCKS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def failure_of_clock(provider: str, clock: str) -> Failure:
-    """A clock ran out; each has a code of its own. The total leaves no time for another attempt."""
+    """A clock ran out; each has a code of its own. The total leaves no time for another attempt, and says as little of
+    the target as a full pool does: a good answer may be long."""
     code, words = _CLOCKS[clock]
     error = ApiError(504, code, f"{provider} {words}")
-    return Failure(error, "final" if clock == "total" else "retry", clock != "pool", code)
+    return Failure(error, "final" if clock == "total" else "retry", clock not in ("pool", "total"), code)
 
 
 def failure_of_connection(provider: str, *, refused: bool) -> Failure:
