@@ -78,15 +78,8 @@ async def run_guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
     try:
         await app(scope, receive, send)
         return True
-    except AnswerAborted:
-        return False
-    except Exception:
+    except* AnswerAborted:
+        pass
+    except* Exception:
         log.exception("an error left the app", path=scope["path"])
-        return False
-    except BaseExceptionGroup as group:
-        crash, rest = group.split(Exception)
-        if crash is not None:
-            log.error("an error left the app", path=scope["path"], exc_info=crash)
-        if rest is not None:
-            raise rest from None
-        return False
+    return False

@@ -5,7 +5,6 @@ The app runs in the connection's task; one task beside it reads, since pings and
 
 import base64
 import binascii
-import hashlib
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 from websockets.frames import Frame, Opcode
 from websockets.headers import build_extension, parse_extension
 from websockets.typing import ExtensionName
+from websockets.utils import accept_key
 
 from host.descriptors import Message, Scope, WebSocketPolicy
 from host.http.lane import frames
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
-# RFC 6455 §1.3.
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # How long an app may work on after it could read that its peer is gone.
 LEAVE_S = 2.0
 _DEFLATE = ServerPerMessageDeflateFactory(
@@ -189,9 +187,8 @@ class WebSocket:
     async def _accept(self, message: Message) -> None:
         connection, limits = self._connection, self._limits
         key = dict(self._request.headers)[b"sec-websocket-key"]
-        proof = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
         lines = [status_line(101), connection.shared.date_line, b"upgrade: websocket\r\n", b"connection: Upgrade\r\n"]
-        lines.append(b"sec-websocket-accept: %b\r\n" % proof)
+        lines.append(b"sec-websocket-accept: %b\r\n" % accept_key(key.decode("ascii")).encode("ascii"))
         self._policy = self._scope.get("quartet.websocket") or _DEFAULT_POLICY
         if self._policy.deflate:
             lines.extend(self._agreed_extensions())
