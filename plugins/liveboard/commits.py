@@ -60,6 +60,8 @@ class Committer:
     on_saved: Callable[[int, bool], None]
     rules: Rules
     logger: Any
+    # How many times as large the room is as one in which every commit is told at once.
+    crowd: Callable[[], float]
     counts: CommitCounts = field(default_factory=CommitCounts)
     waiting: deque[Offered] = field(default_factory=deque)
     failing_since: float | None = None
@@ -88,7 +90,7 @@ class Committer:
                 self._room_made.set()
                 self._room_made = trio.Event()
                 await self._save(batch)
-                await trio.sleep_until(started + self.settings.commit_interval)
+                await trio.sleep_until(started + self.settings.commit_interval * self.crowd())
 
     async def catch_up(self, rev: int | None = None) -> None:
         """Fetch what others have saved, when the database is said to be at `rev`; None is unknown.

@@ -63,7 +63,9 @@ class Room:
         self._publish = publish
         self._logger = logger
         self._moved = trio.Event()
-        self.committer = Committer(row.id, self.log, store, settings, self._on_saved, self._rules(), logger)
+        self.committer = Committer(
+            row.id, self.log, store, settings, self._on_saved, self._rules(), logger, self._crowd
+        )
 
     @property
     def id(self) -> str:
@@ -204,7 +206,7 @@ class Room:
             if parts or elsewhere:
                 self.fanout.slots["moves"].tell(moves_bytes(parts + elsewhere))
                 self.fanout.wake_all()
-            await trio.sleep(settings.presence_interval * self._crowd)
+            await trio.sleep(settings.presence_interval * self._crowd())
 
     async def _tell_people(self) -> None:
         """Tell who is there and what each has, when it has changed; other hosts are told now and then in any case."""
@@ -224,9 +226,8 @@ class Room:
             if has_changed or now - told_at > settings.presence_ttl / 3:
                 told_at = now
                 self._publish(self.id, WHO, self._who())
-            await trio.sleep(settings.people_interval * self._crowd)
+            await trio.sleep(settings.people_interval * self._crowd())
 
-    @property
     def _crowd(self) -> float:
         """How much less often things are told than in a small room: what each client gets a second is bounded."""
         return max(1.0, len(self.fanout.outlets) / self.settings.presence_people)

@@ -37,7 +37,9 @@ class Settings(BaseModel):
     )
     send_stall: Duration = Field(20.0, gt=0, description="A client that takes nothing for so long is cut.")
 
-    commit_interval: Duration = Field(0.004, ge=0, description="The least time between two commits of one board.")
+    commit_interval: Duration = Field(
+        0.004, ge=0, description="The least time between two commits of one board, in a small room."
+    )
     commit_operations_max: int = Field(2000, ge=1, le=4096, description="Operations of one commit.")
     commit_retry: Duration = Field(0.25, gt=0, description="How long a commit waits after the database failed it.")
     poll_interval: Duration = Field(
@@ -47,7 +49,7 @@ class Settings(BaseModel):
     frames_kept: int = Field(256, ge=1, description="Messages of a room that are kept ready for clients just behind.")
     presence_interval: Duration = Field(0.033, gt=0, description="How often presence is told, in a small room.")
     presence_people: int = Field(
-        100, ge=1, description="In a room of more people it is told less often, in proportion."
+        100, ge=1, description="In a room of more people all of this is told less often, in proportion."
     )
     presence_ttl: Duration = Field(5.0, gt=0, description="Somebody of whom nothing was heard for so long is gone.")
     people_interval: Duration = Field(0.25, gt=0, description="How often the list of people and their digests is told.")
