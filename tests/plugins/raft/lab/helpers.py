@@ -13,10 +13,8 @@ from plugins.raft.lab.clients import LabStore
 from plugins.raft.lab.cluster import Cluster
 from plugins.raft.lab.operate import Operator
 from plugins.raft.lab.recording import Recording
+from plugins.raft.lab.sameness import HASTY
 from plugins.raft.settings import Settings
-
-QUICK = Settings(nodes=3, election_timeout=0.03, heartbeat=0.01, link_delay=0, link_jitter=0.001, snapshot_every=20)
-"""Ten times as hasty as people like it."""
 
 
 class Lab:
@@ -48,7 +46,7 @@ class Lab:
 
 
 @asynccontextmanager
-async def running_lab(folder: Path, settings: Settings = QUICK, timeout_s: float = 1.0) -> AsyncIterator[Lab]:
+async def running_lab(folder: Path, settings: Settings = HASTY, timeout_s: float = 1.0) -> AsyncIterator[Lab]:
     """A lab that runs for the block."""
     cluster = Cluster(settings, folder / "lab", trio.CapacityLimiter(8))
     async with trio.open_nursery() as nursery:
