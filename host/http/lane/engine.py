@@ -76,6 +76,7 @@ class NativeEngine:
     async def _accept(self, listener: socket.socket, shared: Shared, connections: trio.Nursery) -> None:
         """Take connections in until cancelled; closes the listener."""
         server = _address(listener.getsockname())
+        is_full = False
         with listener:
             while True:
                 await trio.lowlevel.wait_readable(listener)
@@ -83,10 +84,16 @@ class NativeEngine:
                     try:
                         sock, name = listener.accept()
                     except BlockingIOError:
+                        if is_full:
+                            log.info("connections are accepted again")
+                        is_full = False
                         break
                     except OSError as error:
                         if error.errno in _FULL_ERRNOS:
-                            log.error("no connection can be accepted now", reason=str(error))
+                            shared.counts["accept_failures_total"] += 1
+                            if not is_full:
+                                log.error("no connection can be accepted for now", reason=error.strerror)
+                            is_full = True
                             await trio.sleep(_FULL_PAUSE_S)
                         # Else the client has left again before it was its turn.
                         break
