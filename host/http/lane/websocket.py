@@ -91,7 +91,10 @@ class WebSocket:
         """The engine's clock: ping, and see whether the last one was answered."""
         if self._state != "open":
             return
-        if now_s >= self._pong_by and self._room is None:
+        if now_s >= self._pong_by and self._connection.wire.holds_bytes:
+            # The ping is behind what a slow peer has still to take; whether it takes any, the wire knows.
+            self._pong_by = now_s + self._limits.websocket_pong_s
+        elif now_s >= self._pong_by and self._room is None:
             log.info("WebSocket cut: its peer answered no ping", websocket_pong_s=self._limits.websocket_pong_s)
             self._connection.shared.counts["silent_connections_total"] += 1
             self._connection.wire.cut()

@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 
 from host.http.limits import KIB
-from host.http.stalls import StallClock
+from host.http.stalls import StallClock, unacknowledged_bytes
 
 RECEIVE_BYTES_MAX = 64 * KIB
 # One call of sendfile: the loop waits for the disk meanwhile, when the file is not in the kernel's cache.
@@ -146,6 +146,11 @@ class Wire:
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.lose()
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether the peer has not taken everything yet."""
+        return bool(self.unsent or unacknowledged_bytes(self._number))
 
     def has_stalled(self, now_s: float) -> bool:
         """The engine's clock: whether the peer has stopped reading."""

@@ -192,6 +192,35 @@ async def test_a_peer_that_answers_no_ping_is_cut_and_one_that_does_is_not() -> 
         assert server.engine.statistics().open_connections == 1
 
 
+async def test_a_ping_behind_what_a_slow_peer_has_to_read_is_waited_for() -> None:
+    """The clocks are asked at times far ahead."""
+    sent = trio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async with WebSocket(scope, receive, send) as socket:
+            await socket.receive()
+            socket.send_nowait(WebSocketFrame.binary(bytes(MIB)))
+            sent.set()
+            await trio.sleep_forever()
+
+    limits = Limits(websocket_ping_s=1000, websocket_pong_s=1000, write_stall_s=1_000_000)
+    async with native(app, limits) as server, await server.connect(receive_buffer_bytes=16 * 1024) as peer:
+        await peer.send(UPGRADE % (b"", b"") + frame(b"go"))
+        await sent.wait()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        [connection] = server.engine._shared.connections.values()  # type: ignore[attr-defined]
+        now_s = trio.current_time()
+        for passed_s in (1500, 3000, 4500, 6000):
+            connection.tick(now_s + passed_s)
+        assert server.engine.statistics().silent_connections_total == 0
+        await peer.until(bytes(MIB) + b"\x89\x00")
+        with trio.fail_after(60):
+            while connection.wire.holds_bytes:  # noqa: ASYNC110  The kernel has no event.
+                await trio.sleep(0.005)
+        connection.tick(now_s + 8000)
+        assert server.engine.statistics().silent_connections_total == 1
+
+
 async def test_a_peer_that_does_not_consent_to_a_close_is_not_waited_for() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async with WebSocket(scope, receive, send):
