@@ -13,6 +13,7 @@ from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginCont
 from plugins.frontrow import (
     audit_routes,
     commands,
+    comparison_routes,
     house_routes,
     operator_commands,
     operator_routes,
@@ -90,6 +91,7 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         *subscription_routes.OPERATIONS,
         *room_routes.OPERATIONS,
         *operator_routes.OPERATIONS,
+        *comparison_routes.OPERATIONS,
         *run_routes.OPERATIONS[1:],
     )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)
@@ -134,6 +136,7 @@ def quartet_card(ctx: PluginContext, state: FrontRow) -> Card:
 
 @hookimpl
 def quartet_commands() -> Iterable[Command]:
-    """`quartet frontrow stampede`, and what operators type."""
+    """`quartet frontrow stampede` and `compare`, and what operators type."""
     yield commands.STAMPEDE
+    yield commands.COMPARE
     yield from operator_commands.COMMANDS

@@ -86,6 +86,7 @@ class ClaimDesk:
     def __init__(self, postgres: "Postgres", *, sql: str = CLAIM) -> None:
         self._postgres = postgres
         self._sql = sql
+        self.statements_total = 0
 
     async def claim(self, claim: Claim, *, is_repeated: bool = False) -> Claimed:
         """All seats of the claim, or none of them. Say `is_repeated` when an earlier attempt got no answer.
@@ -102,6 +103,7 @@ class ClaimDesk:
             "booking": claim.booking_id,
             "buyer": claim.buyer,
         }
+        self.statements_total += 1
         try:
             won = await self._postgres.execute(self._sql, parameters)
         except sql_error.UniqueViolation as error:
@@ -129,6 +131,7 @@ class ClaimDesk:
 
     async def state_of(self, booking_id: str) -> Claimed:
         """What is committed under this id now. While a claim of it is under way this may still change: see `settle`."""
+        self.statements_total += 1
         state = await self._postgres.fetch_value(_BOOKING_STATE, [booking_id])
         if state is None:
             return "lost"

@@ -32,7 +32,7 @@ SELECT event.state, event.places_per_buyer_max,
          WHERE id = ANY(%(seats)s::bigint[]) AND is_blocked),
        (SELECT capacity - sold FROM frontrow.areas WHERE id = %(area)s AND event_id = event.id),
        (SELECT places FROM frontrow.buyer_counts WHERE event_id = event.id AND buyer = %(buyer)s)
-  FROM frontrow.events AS event WHERE event.id = %(event)s AND event.run_id IS NULL
+  FROM frontrow.events AS event WHERE event.id = %(event)s AND event.is_public
 """
 
 

@@ -22,7 +22,7 @@ SELECT event.id, event.name, event.created_at,
        count(seat.id) AS seats, count(seat.id) FILTER (WHERE seat.booking_id IS NULL AND NOT seat.is_blocked) AS free,
        event.state, event.currency, event.venue_id, event.places_per_buyer_max
   FROM frontrow.events AS event LEFT JOIN frontrow.seats AS seat ON seat.event_id = event.id
- WHERE event.run_id IS NULL
+ WHERE event.is_public
  GROUP BY event.id
  ORDER BY event.id
  LIMIT 100
@@ -41,7 +41,7 @@ _EVENT_FIELDS: Final = (
 _SEATS: Final = """
 SELECT seat.id, seat.label, seat.position, seat.booking_id IS NOT NULL AS sold
   FROM frontrow.seats AS seat JOIN frontrow.events AS event ON event.id = seat.event_id
- WHERE event.id = %s AND event.run_id IS NULL
+ WHERE event.id = %s AND event.is_public
  ORDER BY seat.position
 """
 _SOLD_AMONG: Final = "SELECT id FROM frontrow.seats WHERE id = ANY(%s::bigint[]) AND booking_id IS NOT NULL ORDER BY id"

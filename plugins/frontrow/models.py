@@ -31,6 +31,23 @@ class StampedeRequest(_Strict):
     seed: int | None = Field(None, ge=0, le=SEED_MAX)
 
 
+class ComparisonRequest(_Strict):
+    """The trace on which strategies are compared, and how long each payment takes. `party` seats go to one buyer."""
+
+    buyers: int = Field(500, ge=1, le=2000)
+    seats: int = Field(20, ge=1, le=200)
+    party: int = Field(2, ge=1, le=4)
+    payment_ms: float = Field(5.0, ge=0, le=100)
+    spread_ms: float = Field(250.0, ge=0, le=5000)
+    seed: int | None = Field(None, ge=0, le=SEED_MAX)
+
+    @model_validator(mode="after")
+    def _party_fits(self) -> Self:
+        if self.party > self.seats:
+            raise ValueError("a party cannot have more seats than there are")
+        return self
+
+
 class HoldRequest(_Strict):
     """Seats of one event, or places of an area without seats: all or none."""
 
@@ -164,6 +181,48 @@ class OrderAnswer(BaseModel):
     left_ms: int
     steps: list[OrderStep]
     booking_url: str | None = None
+
+
+class StrategyAnswer(BaseModel):
+    """How one strategy fared. Times in milliseconds, from a buyer's arrival to the verdict."""
+
+    name: str
+    title: str
+    idea: str
+    booked: int
+    rejected: int
+    gave_up: int
+    unserved: int
+    seats_sold: int
+    oversold: int
+    undersold: int
+    winners: dict[str, float | None]
+    losers: dict[str, float | None]
+    statements: int
+    statements_per_sale: float | None
+    redis_commands: int
+    payments: int
+    payments_wasted: int
+    deadlocks: int
+    retries: int
+    elapsed_ms: float
+    flushed_at_ms: float | None
+
+
+class ComparisonAnswer(BaseModel):
+    """A comparison. `state` is “running”, “done”, or says why it was cut short."""
+
+    comparison_id: str
+    seed: int
+    buyers: int
+    seats: int
+    party: int
+    payment_ms: float
+    spread_ms: float
+    trace_sha256: str
+    state: str
+    started_at: float
+    strategies: list[StrategyAnswer]
 
 
 class RunStarted(BaseModel):

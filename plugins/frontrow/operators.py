@@ -28,7 +28,7 @@ _LOG: Final = "INSERT INTO frontrow.operations (actor, action, event_id, detail)
 _SET_STATE: Final = """
 UPDATE frontrow.events SET state = %(state)s
   FROM (SELECT id, state FROM frontrow.events WHERE id = %(event)s FOR UPDATE) AS known
- WHERE events.id = known.id AND run_id IS NULL RETURNING known.state
+ WHERE events.id = known.id AND is_public RETURNING known.state
 """
 _BLOCK: Final = """
 WITH locked AS MATERIALIZED (

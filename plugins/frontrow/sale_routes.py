@@ -208,6 +208,8 @@ class SaleRoutes:
             self._holding.settled(hold, buyer)
             return await self._keep(key, 201, document)
         if verdict == box_office.SOLD:
+            # One of the seats is somebody else's; what is still held of the others is free again.
+            await self._holding.let_go(hold, buyer)
             return await self._keep(key, 409, problems.sold(await self._sold_of(hold)).body())
         if verdict == box_office.GONE:
             text = "the hold lapsed, and somebody else holds a seat of it now"

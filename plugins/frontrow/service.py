@@ -17,6 +17,7 @@ from plugins.frontrow.audit_routes import AuditRoutes
 from plugins.frontrow.box_office import BoxOffice
 from plugins.frontrow.checkout import Checkout
 from plugins.frontrow.claims import ClaimDesk
+from plugins.frontrow.comparison_routes import ComparisonRoutes
 from plugins.frontrow.core.tokens import Hold
 from plugins.frontrow.holding import Holding
 from plugins.frontrow.holds import HoldDesk
@@ -44,6 +45,7 @@ from plugins.frontrow.settings import Settings
 from plugins.frontrow.simulated.ledger import PostgresLedger
 from plugins.frontrow.simulated.provider import SimulatedProvider
 from plugins.frontrow.simulated.server import serve_loopback
+from plugins.frontrow.strategies.comparison import Comparisons
 from plugins.frontrow.subscribers import Subscribers
 from plugins.frontrow.subscription_routes import SubscriptionRoutes
 from plugins.frontrow.venues import Venues
@@ -69,6 +71,9 @@ class FrontRow:
         )
         self.run_routes = RunRoutes(self.runs, self.store, ctx.draining, self.settings.progress_interval)
         self.run_routes.add_to(self.router)
+        self.comparisons = Comparisons(ctx.postgres, ctx.redis, self.settings, ctx.log)
+        self.comparison_routes = ComparisonRoutes(self.comparisons, ctx.draining)
+        self.comparison_routes.add_to(self.router)
         self.venues = Venues(ctx.postgres)
         self.office: BoxOffice | None = None
         """Where stampedes book."""
@@ -120,6 +125,7 @@ class FrontRow:
             self.operators = Operators(self.ctx.postgres, self.checkout, live)
             OperatorRoutes(self.ctx, self.operators).add_to(self.router)
             await nursery.start(self.runs.run, self.office)
+            await nursery.start(self.comparisons.run, installation.namespace)
             nursery.start_soon(self._tell_of_sales, holds, holding)
             await nursery.start(self.maps.run)
             nursery.start_soon(feed.run)

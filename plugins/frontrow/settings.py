@@ -60,6 +60,9 @@ class Settings(BaseModel):
     wave_size: int = Field(
         128, ge=1, description="Buyers let through the gate between two looks at the network: both sides work at once."
     )
+    comparison_timeout: Duration = Field(
+        20.0, gt=0, le=120, description="The longest that one strategy of a comparison may take."
+    )
     verify_interval: Duration = Field(0.5, gt=0, description="How often an undecided run is looked at again.")
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ SELECT seat.id, section, row_label, number, x, y, tier, kind, aisle_after
 """
 _EVENT: Final = """
 SELECT id, name, state, currency, stage_x, stage_y, places_per_buyer_max, venue_id
-  FROM frontrow.events WHERE id = %s AND run_id IS NULL
+  FROM frontrow.events WHERE id = %s AND is_public
 """
 _STATE: Final = "SELECT state FROM frontrow.events WHERE id = %s"
 _TIERS: Final = "SELECT code, name, price FROM frontrow.tiers WHERE event_id = %s ORDER BY price DESC, code"

@@ -64,7 +64,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Percentiles of the time from the gun to a buyer's verdict, in milliseconds; None when there is no such buyer."""
+    """Percentiles of the time that buyers waited for their verdict, in milliseconds; None when there is no buyer."""
 
     p50_ms: float | None
     p90_ms: float | None
@@ -82,7 +82,12 @@ def percentile(ascending: list[float], percent: float) -> float:
 def spread(history: History, *outcomes: int) -> Spread:
     """How long those at these outcomes waited for their verdict."""
     gun_ns = history.gun_ns
-    waits = sorted((history.decided_ns[buyer] - gun_ns) / 1e6 for buyer in history.buyers_at(*outcomes))
+    return spread_of((history.decided_ns[buyer] - gun_ns) / 1e6 for buyer in history.buyers_at(*outcomes))
+
+
+def spread_of(waits_ms: Iterable[float]) -> Spread:
+    """The percentiles of these waits."""
+    waits = sorted(waits_ms)
     if not waits:
         return Spread(None, None, None, None)
     return Spread(*(round(percentile(waits, percent), 3) for percent in (50, 90, 99, 100)))

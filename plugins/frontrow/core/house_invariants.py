@@ -20,7 +20,7 @@ class Statement:
     sql: str
 
 
-_ON_SALE: Final = "frontrow.events AS event ON event.run_id IS NULL AND event.id"
+_ON_SALE: Final = "frontrow.events AS event ON event.is_public AND event.id"
 
 HOUSE: Final = (
     Statement(

@@ -121,6 +121,16 @@ async def test_late_holder_whose_seat_passed_on_loses_and_the_newer_hold_stands(
     assert (await post_booking(client, late, key="k")).json() == lost.json()
 
 
+async def test_refused_booking_gives_back_what_it_still_held(client, house, front_row):
+    late = await token_of(client, house, 0, 1)
+    await front_row.ctx.redis.flushdb()
+    await post_booking(client, await token_of(client, house, 0))
+    await front_row.ctx.redis.flushdb()
+    lost = await post_booking(client, late, key="k")
+    assert (lost.status_code, lost.json()["type"]) == (409, "sold")
+    assert (await post_hold(client, house, 1, buyer="carol")).status_code == 201
+
+
 @pytest.mark.parametrize("damage", [lambda token: "x" + token[1:], lambda token: token[:-2], lambda token: "nonsense"])
 async def test_token_not_from_here_is_404_and_changes_nothing(client, house, front_row, damage):
     token = damage(await token_of(client, house, 0))
