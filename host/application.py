@@ -176,8 +176,9 @@ class Application:
         app: ASGIApp = self.dispatcher
         if self.settings.log.access != "off":
             app = AccessLog(app, self.settings.log.access)
-        if self.settings.server.trusted_proxies:
-            app = TrustedProxies(app, self.settings.server.trusted_proxies)
+        server = self.settings.server
+        if server.trusted_proxies:
+            app = TrustedProxies(app, server.trusted_proxies, server.forwarded_header)
         return app
 
     def _build(self, plugins: trio.Nursery, services: trio.Nursery, sockets: list[socket.socket]) -> Engine:

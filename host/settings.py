@@ -25,7 +25,7 @@ from pydantic import (
 from host.config_sources import RawConfig
 from host.http.access_log import AccessMode
 from host.http.engine import ENGINES
-from host.http.forwarded import UNIX
+from host.http.forwarded import UNIX, ForwardedHeader
 from host.http.limits import Limits
 from host.secret import Secret, ServiceUrl
 from host.units import Duration, Size, unusable
@@ -150,6 +150,7 @@ class ServerSettings(Section):
     allowed_hosts: HostNames = ()
     cors_origins: Origins = ()
     trusted_proxies: Proxies = ()
+    forwarded_header: ForwardedHeader = "x-forwarded"
     hsts_max_age: OptionalAge = 30 * 86_400.0
     limits: LimitsSettings = LimitsSettings()
 

@@ -1,15 +1,21 @@
-"""Who the client is when a proxy asks for it: X-Forwarded-* and Forwarded (RFC 7239), believed from known proxies only.
+"""Who the client is when a proxy asks for it: X-Forwarded-* or Forwarded (RFC 7239), believed from known proxies only.
 
 Anybody can send these headers, so they count only when the peer is one of `trusted_proxies`. Then the chain is read
 from its end, where the nearest proxy wrote: the first address that is not a trusted proxy's is the client. The Host
 header is not touched: let the proxy pass it on.
+
+Only the headers that the proxies write are read, never both kinds: a proxy hands on what it does not write as it came
+from the client, who could say anything in it.
 """
 
 import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Literal
 
 from host.descriptors import ASGIApp, Receive, Scope, Send
+
+ForwardedHeader = Literal["x-forwarded", "forwarded"]
 
 # What a list of trusted proxies names a peer on a unix socket.
 UNIX = "unix"
@@ -19,10 +25,14 @@ _PROTO = re.compile(r'(?:^|[;,\s])proto\s*=\s*"?(https?|wss?)"?', re.IGNORECASE)
 
 
 class TrustedProxies:
-    """Stands before the app and sets `client` and `scheme` of the scopes that trusted proxies bring."""
+    """Stands before the app and sets `client` and `scheme` of the scopes that trusted proxies bring.
 
-    def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
+    `header` is the kind that they write.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Sequence[str], header: ForwardedHeader = "x-forwarded") -> None:
         self._app = app
+        self._header = header
         self._has_unix = UNIX in proxies
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(name) for name in proxies if name != UNIX]
         self._known: dict[str, bool] = {}
@@ -53,8 +63,8 @@ class TrustedProxies:
         for name, value in scope["headers"]:
             if name in (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"):
                 lines.setdefault(name, []).append(value.decode("latin-1"))
-        if b"forwarded" in lines:
-            text = ",".join(lines[b"forwarded"])
+        if self._header == "forwarded":
+            text = ",".join(lines.get(b"forwarded", ()))
             chain = [quoted or plain for quoted, plain in _FOR.findall(text)]
             protocols = _PROTO.findall(text)
         else:

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from host.descriptors import Receive, Scope, Send
-from host.http.forwarded import TrustedProxies
+from host.http.forwarded import ForwardedHeader, TrustedProxies
 from tests.host.http.memory import exchange
 
 PROXIES = ("10.0.0.0/8", "::1/128", "unix")
 
 
-async def seen_by_app(client: Any, *headers: tuple[bytes, bytes], method: str = "GET") -> tuple[Any, str]:
+async def seen_by_app(
+    client: Any, *headers: tuple[bytes, bytes], method: str = "GET", header: ForwardedHeader = "x-forwarded"
+) -> tuple[Any, str]:
     seen: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -19,7 +21,7 @@ async def seen_by_app(client: Any, *headers: tuple[bytes, bytes], method: str = 
 
     made = exchange(method, "/", *headers)
     made.scope["client"] = client
-    await TrustedProxies(app, PROXIES)(made.scope, made.receive, made.send)
+    await TrustedProxies(app, PROXIES, header)(made.scope, made.receive, made.send)
     address, scheme = seen
     return (address[0] if address else None), scheme
 
@@ -41,12 +43,6 @@ PROTO = (b"x-forwarded-proto", b"https")
         (("::1", 1), [(FOR, b"[2001:db8::1]:4711")], ("2001:db8::1", "http")),
         (("10.0.0.1", 1), [(FOR, b"203.0.113.9:4711")], ("203.0.113.9", "http")),
         (None, [(FOR, b"203.0.113.9"), PROTO], ("203.0.113.9", "https")),
-        (
-            ("10.0.0.1", 1),
-            [(b"forwarded", b'for=1.1.1.1, For="[2001:db8::1]:80";Proto=https;by=10.0.0.1'), (FOR, b"9.9.9.9")],
-            ("2001:db8::1", "https"),
-        ),
-        (("10.0.0.1", 1), [(b"forwarded", b"for=_hidden;proto=https")], ("10.0.0.1", "https")),
     ],
 )
 async def test_the_client_is_the_first_address_that_is_no_proxy(
@@ -57,3 +53,25 @@ async def test_the_client_is_the_first_address_that_is_no_proxy(
 
 async def test_the_scheme_of_a_websocket_is_wss() -> None:
     assert await seen_by_app(("10.0.0.1", 1), PROTO, method="WEBSOCKET") == ("10.0.0.1", "wss")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'for=1.1.1.1, For="[2001:db8::1]:80";Proto=https;by=10.0.0.1', ("2001:db8::1", "https")),
+        (b"for=_hidden;proto=https", ("10.0.0.1", "https")),
+        (b"for=203.0.113.9;proto=http, for=10.0.0.2;proto=https", ("203.0.113.9", "https")),
+    ],
+)
+async def test_the_standard_header_where_the_proxies_write_it(value: bytes, expected: tuple[str, str]) -> None:
+    assert await seen_by_app(("10.0.0.1", 1), (b"forwarded", value), header="forwarded") == expected
+
+
+async def test_a_header_that_the_proxy_only_hands_on_is_not_believed() -> None:
+    """It came from the client: nginx, for one, knows nothing of Forwarded."""
+    forged = (b"forwarded", b"for=9.9.9.9;proto=https")
+    assert await seen_by_app(("10.0.0.1", 1), forged, (FOR, b"203.0.113.9")) == ("203.0.113.9", "http")
+    assert await seen_by_app(("10.0.0.1", 1), forged) == ("10.0.0.1", "http")
+    forged_too = [(FOR, b"9.9.9.9"), PROTO]
+    real = (b"forwarded", b"for=203.0.113.9;proto=http")
+    assert await seen_by_app(("10.0.0.1", 1), real, *forged_too, header="forwarded") == ("203.0.113.9", "http")

@@ -10,16 +10,16 @@ import pytest
 from host.asgi import json_response
 from host.descriptors import ASGIApp, Mount, Receive, Scope, Send
 from host.http.dispatcher import Dispatcher
-from host.http.forwarded import TrustedProxies
+from host.http.forwarded import ForwardedHeader, TrustedProxies
 from host.http.security import Policy
 from tests.host.http.serving import UPGRADE, every_engine, serving
 from tests.host.http.test_hypercorn_engine import CERTIFICATE
 
 HSTS = "strict-transport-security"
-FORWARDED = [
-    {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"},
-    {"Forwarded": "for=203.0.113.9;proto=https"},
-]
+FORWARDED: dict[ForwardedHeader, dict[str, str]] = {
+    "x-forwarded": {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"},
+    "forwarded": {"Forwarded": "for=203.0.113.9;proto=https"},
+}
 
 
 async def seen(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,11 +46,12 @@ async def ask(port: int, headers: dict[str, str], host: str = "quartet.example",
 
 
 @every_engine
-@pytest.mark.parametrize("headers", FORWARDED, ids=lambda headers: next(iter(headers)))
-async def test_a_trusted_proxy_is_believed_and_anybody_else_is_not(engine_name: str, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("header", FORWARDED)
+async def test_a_trusted_proxy_is_believed_and_anybody_else_is_not(engine_name: str, header: ForwardedHeader) -> None:
+    headers = FORWARDED[header]
     for proxies, client, scheme in (("127.0.0.0/8", "203.0.113.9", "http"), ("10.0.0.0/8", "127.0.0.1", "http")):
         is_believed = client != "127.0.0.1"
-        async with serving(TrustedProxies(site(), [proxies]), engine_name=engine_name) as server:
+        async with serving(TrustedProxies(site(), [proxies], header), engine_name=engine_name) as server:
             answer = await ask(server.port, headers)
             assert answer.json() == [client, scheme + "s" * is_believed]
             assert (HSTS in answer.headers) is is_believed
@@ -65,7 +66,7 @@ async def test_a_trusted_proxy_is_believed_and_anybody_else_is_not(engine_name: 
 @every_engine
 async def test_without_a_configured_proxy_nobody_is_believed(engine_name: str) -> None:
     async with serving(site(), engine_name=engine_name) as server:
-        for headers in FORWARDED:
+        for headers in FORWARDED.values():
             answer = await ask(server.port, headers)
             assert answer.json() == ["127.0.0.1", "http"]
             assert HSTS not in answer.headers
