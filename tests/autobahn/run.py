@@ -26,6 +26,8 @@ ROUNDS = {
     ),
     "permessage-deflate": (["12.*", "13.*"], True),
 }
+# Cases 12 and 13 send a thousand messages each, through Autobahn's own Python: a quarter of an hour in all.
+ROUND_TIMEOUT_S = 3600
 PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 
@@ -95,7 +97,7 @@ def fuzz(wstest: Path, number: int, cases: list[str], *, deflate: bool) -> dict[
             (CACHE / "spec.json").write_text(json.dumps(spec))
             with (CACHE / f"log-{number}").open("w") as log:
                 run = [str(wstest), "-m", "fuzzingclient", "-s", str(CACHE / "spec.json")]
-                subprocess.run(run, cwd=CACHE, stdout=log, stderr=log, check=True, timeout=1800)
+                subprocess.run(run, cwd=CACHE, stdout=log, stderr=log, check=True, timeout=ROUND_TIMEOUT_S)
         finally:
             server.kill()
     found: dict[str, Any] = json.loads((reports / "index.json").read_text())["quartet"]
@@ -135,9 +137,8 @@ def main() -> None:
         "The fuzzing client of Autobahn's test suite 0.8.2 against an echo route of the native engine,",
         f"{datetime.now(UTC):%Y-%m-%d}. `make autobahn` runs it again and writes this page.",
         "",
-        "NON-STRICT is Autobahn's word for a behaviour that the RFC allows where another is nicer; in 6.4.3 and",
-        "6.4.4 a frame of invalid UTF-8 is refused once it is whole, not at its first wrong byte. INFORMATIONAL cases",
-        "cannot fail.",
+        "OK is what the RFC asks for; NON-STRICT is Autobahn's word for what the RFC allows where another behaviour is",
+        "nicer; INFORMATIONAL cases cannot fail. No case is left out.",
         "",
     ]
     failed: list[str] = []
