@@ -226,9 +226,13 @@ class Base:
 
     def _draw_timeout(self) -> None:
         """Draw a new election time-out and start it."""
+        self._redraw_timeout()
+        self.election_deadline_us = self.now_us + self.election_timeout_us
+
+    def _redraw_timeout(self) -> None:
+        """Draw a new election time-out for the next start; the one under way ends when it would have."""
         base = self.settings.election_timeout_us
         self.election_timeout_us = base + self.prng.below(base)
-        self.election_deadline_us = self.now_us + self.election_timeout_us
 
     def _follow(self, term: int, leader: int) -> None:
         """Become a follower in `term`. The vote is forgotten only when the term is a new one (paper §5.1)."""
@@ -236,6 +240,8 @@ class Base:
             self.term = term
             self.vote = 0
             self._hard_dirty = True
+            # Anew in each term: else those that once drew long ones keep them, and who leads is ever harder to replace.
+            self._redraw_timeout()
         if self.role is not FOLLOWER:
             self._step_down()
             self.role = FOLLOWER

@@ -69,9 +69,8 @@ def soak_page(run: SoakRun) -> str:
     ]
     if run.has_spec:
         lines += [
-            "The specification is the transcription of the published `raft.tla` in `plugins/raft/sim/spec.py`. It was "
-            "not",
-            "checked against the original by TLC: that both allow the same rests on reading them side by side.",
+            "The specification is the transcription of the published `raft.tla` in `plugins/raft/sim/spec.py`. It was",
+            "not checked against the original by TLC: that both allow the same rests on reading them side by side.",
         ]
     lines += [
         f"- `{encode_link(plan)}` {outcome.violation}: {outcome.detail}" for plan, outcome in total.failures[:SHOWN_MAX]

@@ -13,9 +13,9 @@ from plugins.raft.sim.violation import Violation
 from plugins.raft.sim.world import World
 
 PINNED = {
-    7: "6e33c793fa372ae0734acbf7e4d2c1d380dadc5b7fd4e28b35b1e12b7073e797",
-    12: "1c5d8c29fc22914e0e7fbbfe3b95ac204e168eccd856e1d14c1bce1f37be9f4a",
-    24: "e56010f856372c07933f88ae284b7e6bcf0e9799e6290ac3a72ef283b2560d12",
+    7: "8e8205eb84f696451f7c2b9ae4c5058395094f1cae800b0829ff113a7f4b0bb0",
+    12: "3a766e85ff1ab9c1b5a9f159cee1608c93f0489260cc554f4a6093a2546b556e",
+    24: "48a4964fc44ef25d2182f6dceb41d265714f7bd33bede8a4b933b43541abfd67",
 }
 """The same on CPython 3.11, 3.12 and 3.13. They change when the core, the days or the world do, with nothing else."""
 
