@@ -1,18 +1,8 @@
-// Finding the page's parts, and loading those that are not needed at once.
+// The page's parts, and when those that are not needed at once are wanted.
 
 const SIGNS = /** @type {const} */ (["keydown", "pointerdown", "pointermove", "touchstart", "wheel", "focusin"]);
 
-/**
- * @template {HTMLElement} T
- * @param {string} selector
- * @param {new () => T} kind
- * @returns {T}
- */
-export function element(selector, kind) {
-  const found = document.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${selector}`);
-  return found;
-}
+export { one as element } from "/assets/dom.js";
 
 /**
  * Waits until somebody is about to need one of these: it comes into sight, or there is a hand at the page.

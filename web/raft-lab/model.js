@@ -1,4 +1,4 @@
-// The cluster as the host tells it: a whole state first, then what changed.
+// The cluster as the host tells it: a whole state first, then what changed. Pure.
 
 const ENTRIES_KEPT = 24;
 
@@ -17,13 +17,13 @@ const ENTRIES_KEPT = 24;
  * @property {number} snapshot
  * @property {number | null} deadline lab milliseconds
  * @property {number | null} timeout milliseconds
- * @property {number} clock
+ * @property {number} clock permille of the true speed
  * @property {string} disk
  * @property {string} reason
  * @property {Entry[]} log
  */
 
-/** @typedef {{id: number, t: number, kind: string, node: number | null, term: number, text: string}} RaftEvent */
+/** @typedef {{id: number, t: number, kind: string, node: number | null, term: number, text: string, action?: string | null}} RaftEvent */
 /** @typedef {{cut?: boolean, delay_ms?: number, jitter_ms?: number, loss?: number, duplicate?: number}} Link */
 
 export class Model {
@@ -35,6 +35,8 @@ export class Model {
   links = new Map();
   /** @type {Map<string, string>} */
   kv = new Map();
+  /** How fast the lab's time passes between two frames: 1 live, 0 while a recording stands still. */
+  pace = 1;
   #heardAt_ms = 0;
   #epoch = "";
   #lastEvent = 0;
@@ -43,7 +45,8 @@ export class Model {
   /**
    * @param {any} state
    * @param {number} now_ms of the page's clock
-   * @returns {RaftEvent[]} those not heard before
+   * @returns {{events: RaftEvent[], isAnother: boolean}} events not heard before; whether it is another cluster than
+   *   before, because the host was restarted
    */
   begin(state, now_ms) {
     this.document = state;
@@ -52,13 +55,14 @@ export class Model {
     this.nodes = new Map(Object.entries(state.nodes).map(([id, node]) => [Number(id), /** @type {RaftNode} */ (node)]));
     this.links = new Map(Object.entries(state.links));
     this.kv = new Map(Object.entries(state.kv));
+    const isAnother = this.#epoch !== "" && state.epoch !== this.#epoch;
     if (state.epoch !== this.#epoch) this.#lastEvent = 0;
     this.#epoch = state.epoch;
-    return this.#news(state.events);
+    return { events: this.#news(state.events), isAnother };
   }
 
   /**
-   * @param {any} delta
+   * @param {any} delta is kept in parts: give a copy of what is needed again
    * @param {number} now_ms
    * @returns {RaftEvent[]}
    */
@@ -75,9 +79,20 @@ export class Model {
     return this.#news(delta.e ?? []);
   }
 
+  /** @returns {number} who leads a majority; 0 when nobody does */
+  get leader() {
+    const cluster = this.document?.cluster;
+    return cluster?.led ? cluster.leader : 0;
+  }
+
+  /** @returns {number[]} */
+  get ids() {
+    return [...this.nodes.keys()].sort((a, b) => a - b);
+  }
+
   /** @param {number} now_ms the page's clock; the lab's is told from it */
   labTime_ms(now_ms) {
-    return this.document === null ? 0 : this.document.t + (now_ms - this.#heardAt_ms);
+    return this.document === null ? 0 : this.document.t + (now_ms - this.#heardAt_ms) * this.pace;
   }
 
   /** @param {number} t lab milliseconds */
@@ -87,10 +102,10 @@ export class Model {
 
   /**
    * @param {number} id
-   * @param {any} changes null: the node is gone
+   * @param {any} changes
    */
   #changeNode(id, changes) {
-    if (changes === null) {
+    if (changes.state === "gone") {
       this.nodes.delete(id);
       return;
     }

@@ -1,39 +1,39 @@
-// The page /raft-lab: one stream from the lab feeds the ring, the tables, the figures and the list of events.
+// The page /raft-lab: one stream from the lab, or one recording, feeds the ring, the timeline, the panels and the lists.
 
 import { EventLog } from "/assets/components/event-log.js";
 import { LiveNumber } from "/assets/components/live-number.js";
 import { ProblemNote } from "/assets/components/problem-note.js";
+import { one, write } from "/assets/dom.js";
 import { Problem } from "/assets/fetch.js";
-import { ago } from "/assets/format.js";
 import { follow } from "/assets/overview.js";
-import { Stream } from "/assets/stream.js";
-import { enableButtons, enableControls, offerTargets, one } from "./controls.js";
+import { Annals } from "./annals.js";
+import { Checks } from "./checks.js";
+import { Lab } from "./live.js";
+import { Logs } from "./logs.js";
 import { Model } from "./model.js";
-import { RaftProof } from "./proof.js";
-import { Replay } from "./replay.js";
 import { RaftRing } from "./ring.js";
-import { showChecks, showKeys, showLinks, showLogs, showNodes } from "./tables.js";
+import { RaftTimeline } from "./timeline.js";
+import { sentence } from "./words.js";
 
 const RUNNING = new Set(["ready", "degraded"]);
+const KEPT_MS = 90_000;
 
 const model = new Model();
 const stage = one(".stage", HTMLElement);
 const ring = one("raft-ring", RaftRing);
+const timeline = one("raft-timeline", RaftTimeline);
 const problems = one("main problem-note", ProblemNote);
-const proof = one("raft-proof", RaftProof);
 const log = one("event-log", EventLog);
+const checks = new Checks();
+const logs = new Logs();
+let annals = new Annals(KEPT_MS);
 let isDirty = false;
 let pluginState = "ready";
 /** @type {unknown} */
 let shownProblem = null;
 
-proof.showProblem = showProblem;
-enableControls(showProblem);
-offerTargets([...document.querySelectorAll("#nodes th")].map((cell) => Number((cell.textContent ?? "").slice(1))));
-
 const recording = new URLSearchParams(location.search).get("recording");
-const stream = recording === null ? new Stream("/api/raft/events", { onEvent: heard, onState: showLink }) : null;
-if (stream !== null) setInterval(() => showLink(stream.state), 1000);
+const lab = recording === null ? new Lab(model, { onDelta: heard, onState: began, onLink: linked, showProblem }) : null;
 if (recording !== null) void replay(recording);
 requestAnimationFrame(frame);
 
@@ -44,79 +44,97 @@ follow({
   },
 });
 
-/** @param {import("/assets/sse.js").ServerEvent} event */
-function heard({ type, data }) {
-  const now_ms = performance.now();
-  if (type === "state") tell(model.begin(JSON.parse(data), now_ms));
-  if (type === "delta") {
-    const delta = JSON.parse(data);
-    tell(model.change(delta, now_ms));
-    ring.fly(delta.m ?? [], now_ms);
+/** @param {any} state */
+function began(state) {
+  const { events, isAnother } = model.begin(state, performance.now());
+  if (isAnother) annals.clear();
+  if (annals.bands.length === 0) annals.begin(events);
+  if (isAnother) {
+    ring.clear();
+    log.add({ text: "The host was restarted: this is a fresh cluster, and what stood here before is gone." });
   }
+  one("#restarted", HTMLElement).hidden = !isAnother && one("#restarted", HTMLElement).hidden;
+  tell(events);
+}
+
+/** @param {any} delta */
+function heard(delta) {
+  const now_ms = performance.now();
+  tell(model.change(delta, now_ms));
+  ring.fly(delta.m ?? [], now_ms);
+}
+
+/** @param {import("./model.js").RaftEvent[]} events oldest first */
+function tell(events) {
+  for (const { t, text, action } of events) log.add({ text: sentence(text), detail: action ?? "", at: model.dateOf(t) });
+  const latest = events.at(-1);
+  if (latest !== undefined) narrate(latest.text, latest.action ?? null);
+  lab?.hear(events);
+  annals.hear(events);
+  annals.note(model);
   isDirty = true;
+}
+
+/**
+ * @param {string} text
+ * @param {string | null} action of the specification
+ */
+function narrate(text, action) {
+  write(one("#narration", HTMLElement), sentence(text));
+  write(one("#spec-action", HTMLElement), action === null ? "" : `raft.tla: ${action}`);
 }
 
 /** @param {string} id of a recording, which is shown instead of the lab */
 async function replay(id) {
   const phase = one("#phase", HTMLElement);
   phase.textContent = "Loading the recording …";
-  const player = new Replay({
-    model,
-    onFrame: (messages) => {
-      ring.fly(messages, performance.now());
-      isDirty = true;
-    },
-    onJump: () => ring.clear(),
-  });
   try {
-    const events = await player.load(id);
-    const from_ms = model.document.t;
-    const list = one("#recorded", HTMLOListElement);
-    list.hidden = false;
-    list.replaceChildren(
-      ...events.map(({ t, text }) => {
-        const item = document.createElement("li");
-        const when = document.createElement("b");
-        when.textContent = `${((t - from_ms) / 1000).toFixed(2)} s`;
-        item.append(when, `${text}.`);
-        return item;
-      }),
-    );
-    one("#narration", HTMLElement).textContent = "";
-    phase.textContent = "A recording.";
+    const { Replay } = await import("./replay.js");
+    const { offerBranch } = await import("./branch.js");
+    const player = new Replay({
+      model,
+      onFrame: (messages) => {
+        ring.fly(messages, performance.now());
+        narrate(player.latest?.text ?? "", player.latest?.action ?? null);
+        isDirty = true;
+      },
+      onJump: () => ring.clear(),
+    });
+    const begin = () => {
+      annals = player.annals;
+      timeline.fixed = player.span;
+      phase.textContent = "A recording.";
+      isDirty = true;
+    };
+    await player.load(id);
+    offerBranch(player, begin);
+    begin();
   } catch (error) {
     phase.textContent = "There is no recording to show.";
     showProblem(error);
   }
 }
 
-/** @param {import("./model.js").RaftEvent[]} events oldest first */
-function tell(events) {
-  for (const { t, text } of events) log.add({ text: `${text}.`, at: model.dateOf(t) });
-  const latest = events.at(-1);
-  if (latest !== undefined) one("#narration", HTMLElement).textContent = `${latest.text}.`;
-}
-
 /** @param {number} now_ms */
 function frame(now_ms) {
-  if (isDirty && model.document !== null) show();
-  ring.step(model, now_ms);
+  if (model.document !== null) {
+    if (isDirty) show();
+    ring.step(model, now_ms);
+    timeline.show(annals, lab === null ? model.document.t : model.labTime_ms(now_ms), model.ids);
+  }
   requestAnimationFrame(frame);
 }
 
 function show() {
   isDirty = false;
-  const { cluster, checks, scenario, t } = model.document;
+  const { cluster, t } = model.document;
   ring.show(model);
-  showNodes(model);
-  showLogs(model);
-  showLinks(model);
-  showKeys(model);
-  showChecks(checks);
-  offerTargets([...model.nodes.keys()].sort((a, b) => a - b));
+  logs.show(model);
+  checks.show(model.document.checks);
+  lab?.show();
   const measured_at = recording === null ? model.dateOf(t).getTime() / 1000 : null;
   const figures = /** @type {[string, number | string | null][]} */ ([
-    ["leader", cluster.led && cluster.leader ? `n${cluster.leader}` : "nobody"],
+    ["leader", model.leader === 0 ? "nobody" : `n${model.leader}`],
     ["term", cluster.term],
     ["commit", cluster.commit],
     ["failover", cluster.failover_ms],
@@ -125,41 +143,13 @@ function show() {
     ["lost", cluster.lost],
   ]);
   for (const [id, value] of figures) one(`#f-${id}`, LiveNumber).update({ value, measured_at });
-  if (scenario !== null) {
-    const step = `${scenario.title}: ${scenario.step}${/[.!?]$/.test(scenario.step) ? "" : "."}`;
-    const words = scenario.done ? step : `${step} Without a leader for ${scenario.leaderless_ms} ms so far.`;
-    const place = one("#scenario", HTMLElement);
-    if (place.textContent !== words) place.textContent = words;
-  }
 }
 
-/** @param {import("/assets/stream.js").StreamState} state */
-function showLink(state) {
-  if (stage.dataset.link !== state.name && state.name !== "live" && state.name !== "stale") ring.clear();
-  stage.dataset.link = state.name;
-  const words = linkWords(state);
-  const phase = one("#phase", HTMLElement);
-  if (phase.textContent !== words) phase.textContent = words;
+/** @param {string} name of the connection's state */
+function linked(name) {
+  if (stage.dataset.link !== name && name !== "live" && name !== "stale") ring.clear();
+  stage.dataset.link = name;
   enable();
-}
-
-/** @param {import("/assets/stream.js").StreamState} state */
-function linkWords({ name, heardAt, problem }) {
-  const silence = heardAt === null ? "" : ` Last heard ${ago(new Date(heardAt), new Date())}.`;
-  switch (name) {
-    case "connecting":
-      return heardAt === null ? "Connecting …" : `Reconnecting …${silence}`;
-    case "live":
-      return "Live.";
-    case "stale":
-      return `The lab is silent.${silence}`;
-    case "waiting":
-      return problem?.status === 503 ? "The lab is not running; this page tries again by itself." : `The connection was lost; this page tries again by itself.${silence}`;
-    case "paused":
-      return "Paused while nobody looks.";
-    default:
-      return "";
-  }
 }
 
 /**
@@ -173,15 +163,13 @@ function showPlugin(state, reason) {
     showProblem(new Problem({ kind: "http", status: 503, detail: `The lab is ${state}${reason === "" ? "" : `: ${reason}`}.` }));
   } else if (wasDown) {
     if (shownProblem instanceof Problem && shownProblem.status === 503) showProblem(null);
-    stream?.retryNow();
+    lab?.retryNow();
   }
   enable();
 }
 
 function enable() {
-  const isOn = RUNNING.has(pluginState) && ["live", "stale"].includes(stage.dataset.link ?? "");
-  proof.enabled = isOn;
-  enableButtons(isOn);
+  lab?.enable(RUNNING.has(pluginState) && ["live", "stale"].includes(stage.dataset.link ?? ""));
 }
 
 /** @param {unknown} error null takes it away */
@@ -190,3 +178,5 @@ function showProblem(error) {
   shownProblem = error;
   problems.show(error);
 }
+
+lab?.connect(ring);

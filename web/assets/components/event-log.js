@@ -17,8 +17,8 @@ export class EventLog extends HTMLElement {
     this.replaceChildren(this.#empty, this.#list);
   }
 
-  /** @param {{text: string, at?: Date, voice?: string}} entry the oldest leaves when there are too many */
-  add({ text, at = new Date(), voice = "" }) {
+  /** @param {{text: string, detail?: string, at?: Date, voice?: string}} entry the oldest leaves when there are too many */
+  add({ text, detail = "", at = new Date(), voice = "" }) {
     this.#empty.hidden = true;
     const item = document.createElement("li");
     if (voice !== "") item.dataset.voice = voice;
@@ -26,6 +26,11 @@ export class EventLog extends HTMLElement {
     time.dateTime = at.toISOString();
     time.textContent = timeOfDay(at);
     item.append(time, " ", text);
+    if (detail !== "") {
+      const small = document.createElement("small");
+      small.textContent = detail;
+      item.append(" ", small);
+    }
     this.#list.prepend(item);
     while (this.#list.children.length > ENTRIES_MAX) this.#list.lastElementChild?.remove();
   }

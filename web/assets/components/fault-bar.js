@@ -54,7 +54,7 @@ export class FaultBar extends HTMLElement {
     this.#note.textContent = `${fault.label} …`;
     try {
       const { data } = await requestJson(fault.url, { method: "POST", body: fault.body ?? {} });
-      this.#note.textContent = `${fault.label}: done.`;
+      this.#note.textContent = typeof data?.text === "string" ? `${fault.label}: ${data.text}.` : `${fault.label}: done.`;
       this.dispatchEvent(new CustomEvent("fault", { bubbles: true, detail: { fault, data } }));
     } catch (error) {
       const { headline, detail, next } = explain(error);
