@@ -17,8 +17,8 @@ from plugins.gateway.core.sse import frame
 
 Header = tuple[bytes, bytes]
 JSON: Final[Header] = (b"content-type", b"application/json")
-EVENT_STREAM: Final[tuple[Header, ...]] = (
-    (b"content-type", b"text/event-stream"),
+EVENTS: Final = b"text/event-stream"
+_STREAM: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
@@ -54,9 +54,10 @@ async def send_stream(send: Send, data: bytes, headers: Sequence[Header]) -> Non
     await send({"type": "http.response.body", "body": data})
 
 
-async def begin_stream(send: Send, headers: Sequence[Header]) -> None:
+async def begin_stream(send: Send, headers: Sequence[Header], kind: bytes = EVENTS) -> None:
     """The head of a stream."""
-    await send({"type": "http.response.start", "status": 200, "headers": [*EVENT_STREAM, *headers]})
+    given = [(b"content-type", kind), *_STREAM, *headers]
+    await send({"type": "http.response.start", "status": 200, "headers": given})
 
 
 async def send_error(send: Send, error: ApiError, surface: str, request_id: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic_core import from_json
+import orjson
 
 from plugins.gateway.core.cache_key import cache_key
 from plugins.gateway.core.dialects.relayed import PATHS
@@ -62,7 +62,7 @@ _NO_CONTROLS: Final = Controls()
 def parse_body(raw: bytes) -> dict[str, Any]:
     """The JSON object of a request. Raises `ApiError` 400 for anything else."""
     try:
-        body = from_json(raw, allow_inf_nan=False)
+        body = orjson.loads(raw)
     except ValueError as error:
         message = f"We could not parse the JSON body of your request: {str(error)[:200]}"
         raise ApiError(400, None, message) from None
@@ -99,17 +99,14 @@ def understand(
     route: Route,
     body: Mapping[str, Any],
     headers: Mapping[bytes, bytes],
-    cache: CacheSettings,
+    cache: CacheSettings | None,
 ) -> Asked:
-    """What a request that can be answered means."""
+    """What a request that can be answered means. `cache` None: it is not to be looked up there, nor kept."""
     stream = body.get("stream") is True and surface in _STREAMED
     options = body.get("stream_options")
     include_usage = stream and isinstance(options, dict) and options.get("include_usage") is True
-    temperature = body.get("temperature")
-    is_cool = not isinstance(temperature, int | float) or temperature <= cache.temperature_max
-    is_stored = surface == "responses" and (body.get("background") or body.get("previous_response_id"))
     key: bytes | None = None
-    if cache.enabled and route.cache and is_cool and not is_stored and surface not in RELAYED:
+    if cache is not None and cache.enabled and route.cache and _is_cacheable(surface, body, cache):
         meant = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if name in headers}
         key = cache_key(tenant=tenant, surface=surface, route=route.meaning, body=body, headers=meant)
     return Asked(model, route, stream, include_usage, key)
@@ -127,3 +124,10 @@ def controls_of(headers: Mapping[bytes, bytes]) -> Controls:
         if name == b"max-age" and number.isdigit():
             controls.age_ms_max = min(int(number), 10**9) * 1000
     return controls
+
+
+def _is_cacheable(surface: str, body: Mapping[str, Any], cache: CacheSettings) -> bool:
+    temperature = body.get("temperature")
+    is_cool = not isinstance(temperature, int | float) or temperature <= cache.temperature_max
+    is_stored = surface == "responses" and (body.get("background") or body.get("previous_response_id"))
+    return is_cool and not is_stored and surface not in RELAYED

@@ -30,12 +30,13 @@ class Call:
 
 @dataclass(slots=True)
 class Meta:
-    """Who answers, known with the first token."""
+    """Who answers, known with the first token. `content_type` is that of the answer when it is a stream."""
 
     target: Target
     attempts: int
     headers: tuple[tuple[bytes, bytes], ...] = ()
     first_token_us: float = 0.0
+    content_type: bytes = b"text/event-stream"
 
 
 @dataclass(slots=True)

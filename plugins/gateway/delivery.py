@@ -135,7 +135,8 @@ class ClientSink:
         exchange = self._exchange
         if not exchange.has_begun:
             exchange.has_begun = True
-            await begin_stream(exchange.send, headers_of(self.meta, exchange.cache))
+            exchange.content_type = self.meta.content_type
+            await begin_stream(exchange.send, headers_of(self.meta, exchange.cache), self.meta.content_type)
         data = joined(frames, null_usage=_has_null_usage(exchange, self._asked))
         await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 

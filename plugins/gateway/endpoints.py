@@ -129,16 +129,17 @@ class Api:
         key = self._admission.identify(headers)
         exchange.key = key.tenant
         raw = await read_body(exchange.receive, self._settings.body_bytes_max)
+        now = now_ms()
         if key.has_limits:
             # A client that leaves meanwhile is noticed by the engine, or when the answer's turn comes.
-            await self._limits.charge(key, now_ms())
+            await self._limits.charge(key, now)
         controls = controls_of(headers)
-        digest = digest_of_body(key.tenant, exchange.surface, variant_of(headers), raw)
+        digest = b"" if controls.no_store else digest_of_body(key.tenant, exchange.surface, variant_of(headers), raw)
         asked = self._memo.get(digest)
-        if asked is not None and asked.key is not None and not (controls.no_cache or controls.no_store):
+        if asked is not None and asked.key is not None and not controls.no_cache:
             exchange.note(asked)
             self._admission.check(key, asked.model, asked.route, exchange.scope, headers)
-            hit = self._store.get(asked.key, now_ms(), controls.age_ms_max)
+            hit = self._store.get(asked.key, now, controls.age_ms_max)
             if hit is not None and hit[0].can_be(stream=asked.stream):
                 await self.delivery.hit(exchange, asked, *hit)
                 return
@@ -146,11 +147,12 @@ class Api:
         exchange.model = model_asked(exchange.surface, body, headers)
         route = self._targets.resolve(exchange.model)
         self._admission.check(key, exchange.model, route, exchange.scope, headers)
-        asked = understand(exchange.surface, key.tenant, exchange.model, route, body, headers, self._settings.cache)
+        cache = None if controls.no_store else self._settings.cache
+        asked = understand(exchange.surface, key.tenant, exchange.model, route, body, headers, cache)
         self._remember(digest, asked)
         exchange.note(asked)
         call = self._call(exchange, key, body, raw, asked)
-        if asked.key is None or controls.no_store:
+        if asked.key is None:
             exchange.cache = "bypass"
             await self.delivery.solo(exchange, call, asked)
         else:

@@ -5,7 +5,7 @@ import time
 import trio
 
 from host.api import ClientDisconnected, Receive, Scope, Send
-from plugins.gateway.answering import error_frame
+from plugins.gateway.answering import EVENTS, error_frame
 from plugins.gateway.asked import Asked
 from plugins.gateway.calls import Meta
 from plugins.gateway.core.errors import ApiError
@@ -20,6 +20,7 @@ class Exchange:
         "attempts",
         "began_ns",
         "cache",
+        "content_type",
         "error",
         "first_token_us",
         "has_begun",
@@ -50,6 +51,7 @@ class Exchange:
         self.cache = "bypass"
         self.model = self.provider = self.key = ""
         self.stream = self.has_begun = False
+        self.content_type = EVENTS
         self.attempts = 0
         self.first_token_us = 0.0
         self.usage: Usage | None = None
@@ -88,8 +90,10 @@ class Exchange:
 
 
 async def break_off(exchange: Exchange, error: ApiError) -> None:
-    """End a stream that failed: an error event, and no end of the body."""
+    """End a stream that failed: an error event, where it is one of events, and no end of the body."""
     exchange.failed(error)
+    if not exchange.content_type.startswith(EVENTS):
+        return
     data = error_frame(error, exchange.surface, exchange.request_id)
     await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 

@@ -62,7 +62,7 @@ class Pipeline:
         """
         opened = await self._open(call)
         target = opened.target
-        meta = Meta(target, call.attempts, opened.passed_on(), opened.first_token_us)
+        meta = Meta(target, call.attempts, opened.passed_on(), opened.first_token_us, opened.content_type)
         target.in_flight += 1
         is_billed = False
         try:
@@ -101,13 +101,14 @@ class Pipeline:
         )
         self.retry_budget.deposit()
         while True:
-            step = campaign.next(now_ms(), self._random_unit())
+            step = campaign.next(now, self._random_unit())
             if isinstance(step, GiveUp):
                 raise self._given_up(call, step)
             if step.delay_ms:
                 await trio.sleep(step.delay_ms / 1000)
+                now = now_ms()
             target = targets[step.target]
-            permit = target.breaker.admit(now_ms())
+            permit = target.breaker.admit(now)
             if permit is None:
                 campaign.refused(step.target)
                 continue
@@ -118,6 +119,7 @@ class Pipeline:
                 return await self._attempt(call, target, permit)
             except AttemptFailed as failed:
                 campaign.failed(step.target, failed.failure)
+                now = now_ms()
 
     async def _attempt(self, call: Call, target: Target, permit: Permit) -> Opened:
         """One attempt, with the breaker told what became of it."""

@@ -16,7 +16,7 @@ import trio
 from host.api import Clocks, Reply, Timer, TrioTransport, clock_of
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
 from plugins.gateway.core.dialects.openai import error_of
-from plugins.gateway.core.dialects.relayed import PATHS
+from plugins.gateway.core.dialects.relayed import PATHS, NoDecoder, stream_of
 from plugins.gateway.core.dialects.table import codec_of
 from plugins.gateway.core.errors import (
     Failure,
@@ -74,7 +74,8 @@ class Opened:
     whole: Whole | None = None
     reader: Reader | None = None
     frames: list[bytes] = field(default_factory=list)
-    _decoder: EventDecoder | None = None
+    content_type: bytes = b"text/event-stream"
+    _decoder: EventDecoder | NoDecoder | None = None
     _parts: AsyncIterator[bytes] | None = None
 
     def passed_on(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -112,7 +113,8 @@ class Opened:
     async def open_stream(self, event_bytes_max: int) -> None:
         """Read up to the first token. Raises like `more`, unwrapped."""
         assert self.reader is not None
-        self._decoder = EventDecoder(event_bytes_max)
+        is_events = self.content_type.startswith(b"text/event-stream")
+        self._decoder = EventDecoder(event_bytes_max) if is_events else NoDecoder()
         self._parts = self.reply.decoded()
         while not self.reader.has_started:
             frames = await self._read_on()
@@ -199,6 +201,9 @@ class Upstreams:
             if is_stream:
                 await opened.open_stream(ANSWER_BYTES_MAX)
                 timer.total_at = call.deadline_s
+            elif call.surface in RELAYED and (relayed := stream_of(reply.header(b"content-type") or b"")) is not None:
+                opened.reader, opened.content_type = relayed, relayed.content_type
+                await opened.open_stream(ANSWER_BYTES_MAX)
             else:
                 opened.whole = read_whole(codec, await _read_body(reply, ANSWER_BYTES_MAX), seed)
                 if call.surface in RELAYED:

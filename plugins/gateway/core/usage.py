@@ -3,7 +3,6 @@
 Money is an integer of nano-dollars (10⁻⁹ USD), so that sums are exact.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,13 +39,13 @@ class Usage:
 
 def usage_of_openai(document: Any) -> Usage | None:
     """From `usage` of Chat Completions, Completions, Embeddings (`prompt_tokens`) or Responses (`input_tokens`)."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         return None
     given = document.get("prompt_tokens", document.get("input_tokens"))
     if given is None:
         return None
     details = document.get("prompt_tokens_details") or document.get("input_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     return Usage(
         _count(given), _count(document.get("completion_tokens", document.get("output_tokens"))), _count(cached)
     )
@@ -54,7 +53,7 @@ def usage_of_openai(document: Any) -> Usage | None:
 
 def usage_of_anthropic(document: Any) -> Usage | None:
     """From `usage` of Messages: what was read from and written to the cache counts as input."""
-    if not isinstance(document, Mapping) or "input_tokens" not in document:
+    if not isinstance(document, dict) or "input_tokens" not in document:
         return None
     read = _count(document.get("cache_read_input_tokens"))
     written = _count(document.get("cache_creation_input_tokens"))
@@ -63,7 +62,7 @@ def usage_of_anthropic(document: Any) -> Usage | None:
 
 def usage_of_gemini(document: Any) -> Usage | None:
     """From `usageMetadata` of generateContent: thoughts are output."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         return None
     output = _count(document.get("candidatesTokenCount")) + _count(document.get("thoughtsTokenCount"))
     return Usage(_count(document.get("promptTokenCount")), output, _count(document.get("cachedContentTokenCount")))

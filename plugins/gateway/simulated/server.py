@@ -17,9 +17,10 @@ import trio
 from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.dialects.table import Dialect
-from plugins.gateway.simulated import wire
+from plugins.gateway.simulated import media, wire
 from plugins.gateway.simulated.answers import Prompt, Reply, reply_to
 from plugins.gateway.simulated.faults import HEALTHY, Fault
+from plugins.gateway.simulated.http1 import Answer, Cut, Request, listen
 
 RECEIVE_BYTES: Final = 65536
 LEFT_KEPT: Final = 1024
@@ -27,10 +28,6 @@ LEFT_KEPT: Final = 1024
 DRIP_S: Final = 1.0
 
 Events = Iterator[tuple[bytes, bool]]
-
-
-class _Cut(Exception):
-    """The connection is to be cut now."""
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ class SimulatedProvider:
                 self._changed = trio.Event()
                 with trio.move_on_at(self.fault_until):
                     await self._changed.wait()
-            with trio.CancelScope() as self._serving, _listen(self.port) as listener:
+            with trio.CancelScope() as self._serving, listen(self.port) as listener:
                 self.port = listener.getsockname()[1]
                 if status is not None:
                     status.started()
@@ -129,17 +126,17 @@ class SimulatedProvider:
             with connection:
                 try:
                     await self._serve(connection)
-                except (_Cut, trio.Cancelled):
+                except (Cut, trio.Cancelled):
                     # A reset, as from a process that was killed.
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     raise
-        except (OSError, _Cut, httptools.HttpParserError):
+        except (OSError, Cut, httptools.HttpParserError):
             pass
         finally:
             self.tally.open_connections -= 1
 
     async def _serve(self, connection: trio.socket.SocketType) -> None:
-        request = _Request()
+        request = Request()
         while True:
             data = await connection.recv(RECEIVE_BYTES)
             if not data:
@@ -148,14 +145,14 @@ class SimulatedProvider:
             if request.is_complete:
                 if not await self._answer_watched(connection, request):
                     return
-                request = _Request()
+                request = Request()
 
-    async def _answer_watched(self, connection: trio.socket.SocketType, request: "_Request") -> bool:
+    async def _answer_watched(self, connection: trio.socket.SocketType, request: Request) -> bool:
         """Answer, and stop at once when the client leaves meanwhile. Whether the connection goes on."""
         self.tally.requests += 1
         self.tally.open_requests += 1
         self.tally.paths.append(request.path)
-        answer = _Answer(connection)
+        answer = Answer(connection)
         try:
             async with trio.open_nursery() as nursery:
 
@@ -172,22 +169,22 @@ class SimulatedProvider:
                 nursery.start_soon(watch)
                 await self._answer(request, answer)
                 nursery.cancel_scope.cancel("answered")
-        except* _Cut:
+        except* Cut:
             answer.is_cut = True
         finally:
             self.tally.open_requests -= 1
         if answer.is_cut:
-            raise _Cut
+            raise Cut
         return answer.is_complete
 
-    async def _answer(self, request: "_Request", answer: "_Answer") -> None:
+    async def _answer(self, request: Request, answer: Answer) -> None:
         fault = self.present_fault()
         if fault.share < 1 and random.random() >= fault.share:
             fault = HEALTHY
         body = from_json(request.body) if request.body.startswith(b"{") else {"form": request.body}
         if fault.kind == "hang":
             await trio.sleep(fault.duration)
-            raise _Cut
+            raise Cut
         if await self._fail(fault, answer):
             return
         self._answers += 1
@@ -196,7 +193,7 @@ class SimulatedProvider:
             await answer.whole(to_json({"object": "list", "data": [{"id": "echo", "object": "model"}]}))
             return
         if request.path.endswith("/audio/speech"):
-            await answer.whole(wire.speech(), kind=b"audio/wav")
+            await self._stream(media.speech_parts(), fault, answer, kind=b"audio/wav")
             return
         whole, events = self._made(request.path, body, answer_id)
         if events is None:
@@ -210,7 +207,7 @@ class SimulatedProvider:
             return
         await self._stream(events, fault, answer)
 
-    async def _fail(self, fault: Fault, answer: "_Answer") -> bool:
+    async def _fail(self, fault: Fault, answer: Answer) -> bool:
         """Answer with the fault, when it is one of those that concern the whole answer."""
         retry = [(b"retry-after", b"%d" % max(1, round(fault.retry_after)))]
         if fault.kind == "rate_limit":
@@ -259,8 +256,8 @@ class SimulatedProvider:
             return wire.gemini_whole(prompt, reply, answer_id), None
         return _openai(path, body, answer_id, created)
 
-    async def _stream(self, events: Events, fault: Fault, answer: "_Answer") -> None:
-        await answer.begin_stream()
+    async def _stream(self, events: Events, fault: Fault, answer: Answer, kind: bytes = b"text/event-stream") -> None:
+        await answer.begin_stream(kind)
         tokens = 0
         breaks = fault.kind in ("cut", "stall")
         for data, is_token in events:
@@ -282,7 +279,7 @@ class SimulatedProvider:
     async def _break_off(self, fault: Fault) -> None:
         if fault.kind == "stall":
             await trio.sleep(fault.duration)
-        raise _Cut
+        raise Cut
 
 
 def _openai(path: str, body: dict[str, Any], answer_id: str, created: int) -> tuple[bytes, Events | None]:
@@ -291,7 +288,9 @@ def _openai(path: str, body: dict[str, Any], answer_id: str, created: int) -> tu
     if path.endswith("/embeddings"):
         return wire.embeddings_whole(body, model=str(body.get("model"))), None
     if "/images/" in path or "/audio/" in path:
-        return wire.media_whole(path, body, created), None
+        if is_stream or media.is_streamed_form(body.get("form") or b""):
+            return b"", media.media_events(path, body, created)
+        return media.media_whole(path, body, created), None
     if path.endswith("/moderations"):
         return wire.moderations_whole(body, answer_id), None
     surface = "responses" if path.endswith("/responses") else "chat" if path.endswith("/chat/completions") else ""
@@ -308,94 +307,3 @@ def _openai(path: str, body: dict[str, Any], answer_id: str, created: int) -> tu
     if is_stream:
         return b"", wire.completion_events(prompt, reply, answer_id, created, include_usage=include_usage)
     return wire.completion_whole(prompt, reply, answer_id, created), None
-
-
-class _Request:
-    """One request off the wire."""
-
-    def __init__(self) -> None:
-        self.path = ""
-        self.is_complete = False
-        self._parts: list[bytes] = []
-        self._parser = httptools.HttpRequestParser(self)
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(self._parts)
-
-    def feed(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_url(self, url: bytes) -> None:
-        self.path += url.decode("latin-1")
-
-    def on_body(self, data: bytes) -> None:
-        self._parts.append(data)
-
-    def on_message_complete(self) -> None:
-        self.path = self.path.partition("?")[0]
-        self.is_complete = True
-
-
-class _Answer:
-    """One answer on its way out."""
-
-    def __init__(self, connection: trio.socket.SocketType) -> None:
-        self.is_complete = False
-        self.is_cut = False
-        self.sent_bytes = 0
-        self._stream = trio.SocketStream(connection)
-
-    async def whole(
-        self,
-        body: bytes,
-        status: int = 200,
-        headers: list[tuple[bytes, bytes]] | None = None,
-        kind: bytes = b"application/json",
-    ) -> None:
-        extra = b"".join(b"%s: %s\r\n" % pair for pair in headers or ())
-        await self._send(
-            b"HTTP/1.1 %d Simulated\r\ncontent-type: %s\r\nx-simulated: true\r\n%s"
-            b"content-length: %d\r\n\r\n%s" % (status, kind, extra, len(body), body)
-        )
-        self.is_complete = True
-
-    async def part_of(self, body: bytes, cut_bytes: int | None) -> None:
-        """Promise the whole body, and send the beginning of it."""
-        size = len(body) // 2 if cut_bytes is None else min(cut_bytes, len(body) - 1)
-        head = b"HTTP/1.1 200 Simulated\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        await self._send(head + body[:size])
-
-    async def begin_stream(self) -> None:
-        await self._send(
-            b"HTTP/1.1 200 Simulated\r\ncontent-type: text/event-stream\r\nx-simulated: true\r\n"
-            b"transfer-encoding: chunked\r\n\r\n"
-        )
-
-    async def chunk(self, data: bytes) -> None:
-        if data:
-            self.sent_bytes += len(data)
-            await self._send(b"%x\r\n%s\r\n" % (len(data), data))
-
-    async def end(self) -> None:
-        await self._send(b"0\r\n\r\n")
-        self.is_complete = True
-
-    async def _send(self, data: bytes) -> None:
-        try:
-            await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise _Cut from error
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1024)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener

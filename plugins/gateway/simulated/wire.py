@@ -8,13 +8,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.sse import DONE, frame
 from plugins.gateway.simulated.answers import Prompt, Reply, count_tokens, embedding_of
 
 FINGERPRINT: Final = "fp_simulated"
-_PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def prompt_of_openai(body: dict[str, Any], surface: str) -> Prompt:
@@ -172,32 +171,10 @@ def moderations_whole(body: dict[str, Any], answer_id: str) -> bytes:
     return to_json({"id": answer_id, "model": str(body.get("model")), "results": [result] * count})
 
 
-def media_whole(path: str, body: dict[str, Any], created: int) -> bytes:
-    """An image of one pixel, or the words of a recording: how large the form was, and which model it asked for."""
-    if "/images/" in path:
-        return to_json({"created": created, "data": [{"b64_json": _PIXEL}]})
-    form = body.get("form") or b""
-    model = form.partition(b'name="model"')[2].strip().partition(b"\r\n")[0].decode("utf-8", "replace")
-    return to_json({"text": f"a form of {len(form)} bytes for {model}"})
-
-
-def speech() -> bytes:
-    """A recording in which nothing is said: the head of a WAV file."""
-    return (
-        b"RIFF"
-        + struct.pack("<I", 36)
-        + b"WAVEfmt "
-        + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
-        + (b"data" + struct.pack("<I", 0))
-    )
-
-
 def message_whole(prompt: Prompt, reply: Reply, answer_id: str) -> bytes:
     """A message."""
     block: dict[str, Any] = {"type": "text", "text": reply.text}
     if reply.tool:
-        from pydantic_core import from_json
-
         block = {"type": "tool_use", "id": _call_id(answer_id), "name": reply.tool, "input": from_json(reply.text)}
     usage = {"input_tokens": reply.prompt_tokens, "output_tokens": reply.usage_tokens}
     message = _message_head(prompt, answer_id) | {"content": [block], "usage": usage}

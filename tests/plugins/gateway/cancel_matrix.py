@@ -40,8 +40,9 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/images/generations": {"prompt": TEXT},
     "/v1/audio/transcriptions": {},
 }
-STREAMED: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-CACHED: Final = (*STREAMED, "/v1/embeddings")
+TOLD: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+STREAMED: Final = (*TOLD, "/v1/images/generations")
+CACHED: Final = (*TOLD, "/v1/embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ async def _first_token(matrix: Matrix, cell: Cell, stack: AsyncExitStack) -> _Pr
 
 async def _middle(matrix: Matrix, cell: Cell, stack: AsyncExitStack) -> _Prepared:
     """Some tokens have come."""
-    return _at_upstream(matrix, stack, Fault(kind="stall", after_tokens=3, duration=600))
+    return _at_upstream(matrix, stack, Fault(kind="stall", after_tokens=1, duration=600))
 
 
 async def _retry(matrix: Matrix, cell: Cell, stack: AsyncExitStack) -> _Prepared:

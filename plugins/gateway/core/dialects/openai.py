@@ -4,6 +4,7 @@ Requests and whole answers pass as they are, unknown members included; streams a
 looks whole.
 """
 
+import re
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -23,9 +24,23 @@ from plugins.gateway.core.sse import DONE, frame
 from plugins.gateway.core.usage import Usage, usage_of_openai
 
 
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+_ESCAPED_LETTER_OF_MODEL: Final = b"\\u006"
+_WITH_USAGE: Final = b',"stream_options":{"include_usage":true}}'
+
+
 def with_model(body: dict[str, Any], raw: bytes, model: str) -> bytes:
-    """The body for this model; the very bytes that came when they name it already."""
-    return raw if body.get("model") == model and raw else to_json(body | {"model": model})
+    """The body for this model: the very bytes that came, but for the name. `raw` b"" is of no more use.
+
+    They are written anew where it cannot be told without parsing which member names the model.
+    """
+    name = body.get("model")
+    if raw and isinstance(name, str):
+        if name == model:
+            return raw
+        if raw.count(b'"model"') == 1 and _ESCAPED_LETTER_OF_MODEL not in raw:
+            return _MODEL.sub(lambda found: b'"model":' + to_json(model), raw, count=1)
+    return to_json(body | {"model": model})
 
 
 class ChatCodec:
@@ -43,8 +58,9 @@ class ChatCodec:
         options = body.get("stream_options")
         options = options if isinstance(options, dict) else {}
         if body.get("stream") is not True or options.get("include_usage") is not True:
+            is_appended = body.get("stream") is True and "stream_options" not in body
+            raw = raw.rstrip()[:-1] + _WITH_USAGE if raw and is_appended else b""
             body = body | {"stream": True, "stream_options": options | {"include_usage": True}}
-            raw = b""
         return Outgoing("/chat/completions", with_model(body, raw, model))
 
     def whole(self, content: bytes, seed: Seed) -> Whole:
