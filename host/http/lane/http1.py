@@ -163,7 +163,8 @@ class Connection:
             if self.wire.has_ended:
                 self.peer_left()
             await run_guarded(shared.app, self._scope(request, "http"), exchange.receive, exchange.send)
-            if not await self._finish(exchange):
+            is_whole = exchange.is_complete and exchange.keep_alive and request.is_complete
+            if (not is_whole or self.wire.unsent) and not await self._finish(exchange):
                 return
             self.exchange = None
             self.deadline = shared.now_s + keep_alive_s

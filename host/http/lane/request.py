@@ -19,8 +19,10 @@ BODY_SLICE_BYTES = 16 * KIB
 _HEAD_SLACK_BYTES = 256
 
 _NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"connection"})
-# llhttp knows these for RTSP and ICE.
-_FOREIGN_METHODS = frozenset({"SOURCE", "DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER"})
+# No proxy is here; the others llhttp knows for RTSP and ICE.
+_UNSERVED_METHODS = frozenset(
+    {"CONNECT", "SOURCE", "DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER"}
+)
 # As a number: bytes look for one ten times as fast as for bytes.
 _HASH = ord("#")
 # RFC 3986 §3.2.2 without userinfo.
@@ -150,20 +152,20 @@ class RequestParser:
         self._headers.append(pair)
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
-        self._check_size(self._head_bytes + len(self._target))
-        target = self._target
-        request = self._request = Request(parser.get_method().decode("ascii"), target, self._headers)
+        parser, target = self._parser, self._target
+        self._check_size(self._head_bytes + len(target))
+        method = parser.get_method().decode("ascii")
+        request = self._request = Request(method, target, self._headers)
         if not parser.should_keep_alive():
             request.keep_alive = False
         if parser.should_upgrade():
             request.has_upgrade = True
         self._check_noted(request)
-        if not target.isascii() or _HASH in target or (target == b"*" and request.method != "OPTIONS"):
+        if not target.isascii() or _HASH in target or (target == b"*" and method != "OPTIONS"):
             # RFC 9112 §3.2: no form of the target has a fragment, and the asterisk is for OPTIONS.
             self._refuse(400, "the target is malformed")
-        if request.method == "CONNECT" or request.method in _FOREIGN_METHODS:
-            self._refuse(501, f"{request.method} is not served here")
+        if method in _UNSERVED_METHODS:
+            self._refuse(501, f"{method} is not served here")
         self._is_in_head = False
         self._head_bytes = 0
         self._slice_bytes = max(HEAD_SLICE_BYTES, request.content_length or BODY_SLICE_BYTES)
