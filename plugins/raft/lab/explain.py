@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from plugins.raft.core.effects import Effects
 from plugins.raft.core.inputs import Input
+from plugins.raft.core.messages import AppendEntries, Message, RequestVote
 from plugins.raft.core.node import Node
 from plugins.raft.sim.spec import Action, Spec
 from plugins.raft.sim.spec_state import Server
@@ -48,7 +49,7 @@ class Explainer:
         except Violation as violation:
             denied = violation.detail
             spec.servers[node.id] = Server.of(node)
-        self.text = _text(spec.actions)
+        self.text = _text(spec.actions + _sending(node, effects.send))
         return denied
 
     def removed(self, number: int) -> None:
@@ -56,14 +57,27 @@ class Explainer:
         self._spec.servers.pop(number, None)
 
 
+def _sending(node: Node, sends: tuple[Message, ...]) -> list[Action]:
+    """The actions by which messages are sent; answers belong to the action that took the question."""
+    found = []
+    for message in sends:
+        if type(message) is AppendEntries:
+            found.append(Action("AppendEntries", node.id, message.to))
+        elif type(message) is RequestVote and not message.pre:
+            found.append(Action("RequestVote", node.id, message.to))
+    return found
+
+
 def _text(actions: list[Action]) -> str | None:
-    """Actions with their arguments, as the specification writes them; one that comes many times stands once."""
-    counts: dict[Action, int] = {}
-    for action in actions:
-        counts[action] = counts.get(action, 0) + 1
-    return ", ".join(_one(action, count) for action, count in counts.items()) or None
+    """Actions with their arguments, as the specification writes them; for a set of others, one stands for all."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for name, node, other in actions:
+        groups.setdefault((name, node), []).append(other)
+    return ", ".join(f"{name}({_arguments(node, others)})" for (name, node), others in groups.items()) or None
 
 
-def _one(action: Action, count: int) -> str:
-    arguments = f"{action.node}, {action.other}" if action.other else f"{action.node}"
-    return f"{action.name}({arguments})" + (f" × {count}" if count > 1 else "")
+def _arguments(node: int, others: list[int]) -> str:
+    different = [str(other) for other in dict.fromkeys(others) if other]
+    if not different:
+        return str(node)
+    return f"{node}, {different[0]}" if len(different) == 1 else f"{node}, {{{', '.join(different)}}}"
