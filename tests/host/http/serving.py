@@ -98,10 +98,16 @@ class Peer:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, limits: Limits | None = None, *, engine_name: str = "hypercorn", tls: TLS | None = None
+    app: ASGIApp,
+    limits: Limits | None = None,
+    *,
+    engine_name: str = "hypercorn",
+    tls: TLS | None = None,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[Server]:
-    sockets = bind("127.0.0.1", 0)
-    server = Server(engine_named(engine_name, tls=tls), sockets[0].getsockname()[1], trio.Event())
+    sockets = bind(address, 0)
+    port = 0 if address.startswith("unix:") else sockets[0].getsockname()[1]
+    server = Server(engine_named(engine_name, tls=tls), port, trio.Event())
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         with server.scope:
