@@ -14,6 +14,7 @@ import trio
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
 from plugins.gateway.core.breaker import Permit
 from plugins.gateway.core.errors import ApiError, Failure
+from plugins.gateway.core.needs import needs_of
 from plugins.gateway.core.reading import Reader, Whole
 from plugins.gateway.core.retry import Backoff, Budget, Campaign, GiveUp
 from plugins.gateway.settings import Settings
@@ -86,7 +87,13 @@ class Pipeline:
         now = now_ms()
         randoms = [self._random_unit() for _ in call.route.members] if call.route.strategy == "weighted" else ()
         targets = plan(
-            call.route, call.surface, now, randoms=randoms, sticky=call.sticky, prompt_tokens=call.prompt_tokens
+            call.route,
+            call.surface,
+            now,
+            randoms=randoms,
+            sticky=call.sticky,
+            prompt_tokens=call.prompt_tokens,
+            needs=needs_of(call.body) if call.route.is_choosy else frozenset(),
         )
         retries = self._settings.retries
         campaign = Campaign(

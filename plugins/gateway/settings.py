@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from host.api import Duration, Secret, Size
 from plugins.gateway.core.catalog import KNOWN
 from plugins.gateway.core.dialects.table import Dialect
+from plugins.gateway.core.needs import Need
 from plugins.gateway.core.routing import Strategy
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -46,6 +47,7 @@ class TargetSettings(Part):
     model: Annotated[str, Field(pattern=r"^[^/\s]+/\S+$")]
     weight: float = Field(default=1.0, ge=0)
     context: int | None = Field(default=None, gt=0, description="How many tokens its window has.")
+    lacks: frozenset[Need] = Field(default=frozenset(), description="What it cannot do: it is not asked for that.")
 
 
 def _to_target(value: object) -> object:

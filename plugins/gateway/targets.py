@@ -20,6 +20,7 @@ from plugins.gateway.core.dialects.anthropic import VERSION
 from plugins.gateway.core.dialects.table import Dialect, codec_of
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.histogram import RollingHistogram
+from plugins.gateway.core.needs import Need
 from plugins.gateway.core.routing import Candidate, PeakEwma, Strategy, order
 from plugins.gateway.core.usage import Price
 from plugins.gateway.settings import GroupSettings, ProviderSettings, Settings, known_environment
@@ -121,6 +122,7 @@ class Member:
     target: Target
     weight: float = 1.0
     context: int | None = None
+    lacks: frozenset[Need] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,11 @@ class Route:
     def meaning(self) -> str:
         """What goes into cache keys: hosts, and configurations, may mean different targets by one name."""
         return " ".join((self.name, *(member.target.name for member in self.members)))
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether what a request needs decides who may be asked."""
+        return any(member.lacks for member in self.members)
 
     @property
     def is_simulated(self) -> bool:
@@ -197,7 +204,9 @@ class Targets:
             return route
         group = self._groups.get(name) or self._hidden.get(name)
         if group is not None:
-            members = tuple(Member(self.target(each.model), each.weight, each.context) for each in group.targets)
+            members = tuple(
+                Member(self.target(each.model), each.weight, each.context, each.lacks) for each in group.targets
+            )
             shadow = self.target(group.shadow) if group.shadow else None
             route = Route(name, members, group.strategy, group.hedge, shadow, group.cache)
             self._routes[name] = route
@@ -276,14 +285,21 @@ class Targets:
 
 
 def plan(
-    route: Route, surface: str, now_ms: int, *, randoms: Sequence[float], sticky: float, prompt_tokens: int
+    route: Route,
+    surface: str,
+    now_ms: int,
+    *,
+    randoms: Sequence[float],
+    sticky: float,
+    prompt_tokens: int,
+    needs: frozenset[Need] = frozenset(),
 ) -> list[Target]:
     """The targets of a route in the order in which to try them.
 
     Raises:
-        ApiError: 400, none of them can serve this endpoint.
+        ApiError: 400, none of them can serve this endpoint, or has what the request needs.
     """
-    if len(route.members) == 1:
+    if len(route.members) == 1 and not needs:
         only = route.members[0].target
         if codec_of(only.provider.dialect, surface) is not None:
             return [only]
@@ -295,11 +311,14 @@ def plan(
             cost=member.target.price.input + member.target.price.output,
             context_tokens=member.context,
             is_open=member.target.breaker.wait_ms(now_ms) > 0,
-            is_capable=codec_of(member.target.provider.dialect, surface) is not None,
+            is_capable=codec_of(member.target.provider.dialect, surface) is not None and not needs & member.lacks,
         )
         for member in route.members
     ]
     ordered = order(route.strategy, candidates, randoms=randoms, sticky=sticky, prompt_tokens=prompt_tokens)
+    if not ordered and needs:
+        message = f"no target of {route.name} can do all that this request needs: {', '.join(sorted(needs))}"
+        raise ApiError(400, "unsupported_capability", message, param="model")
     if not ordered:
         raise ApiError(400, "unsupported_endpoint", f"{route.name} cannot be asked at this endpoint", param="model")
     return [route.members[index].target for index in ordered]
