@@ -113,7 +113,7 @@ class Client:
         for at in range(0, len(entries), 200):
             await self.send(f.Offer(tuple(entry.data for entry in entries[at : at + 200])))
 
-    async def until(self, check: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    async def until(self, check: Callable[[], Any], timeout_s: float = 30.0) -> Any:
         """Wait until what arrived makes it true, and return it."""
         with trio.fail_after(timeout_s):
             while not (found := check()):
@@ -123,13 +123,13 @@ class Client:
     async def saved(self) -> None:
         await self.until(lambda: not self.unsaved)
 
-    async def expect(self, kind: type, timeout_s: float = 10.0) -> Any:
+    async def expect(self, kind: type, timeout_s: float = 30.0) -> Any:
         """The next frame of that kind, taken out of the inbox."""
         frame = await self.until(lambda: next((each for each in self.inbox if isinstance(each, kind)), None), timeout_s)
         self.inbox.remove(frame)
         return frame
 
-    async def has(self, rev: int, timeout_s: float = 10.0) -> None:
+    async def has(self, rev: int, timeout_s: float = 30.0) -> None:
         await self.until(lambda: self.rev >= rev, timeout_s)
 
     async def _read(self, socket: WebSocketConnection) -> None:

@@ -349,7 +349,7 @@ async def test_rooms_board_leaves_memory_when_nobody_is_there_and_comes_back(pos
         async with client.connected(host.url, "room"):
             await client.draw(stroke(1), stroke(2))
             await client.saved()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while (await host.http.get("/api/liveboard/figures")).json()["rooms"]:  # noqa: ASYNC110
                 await trio.sleep(0.01)
         again = Client()
