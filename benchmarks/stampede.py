@@ -17,87 +17,25 @@ import argparse
 import json
 import platform
 import secrets
-import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from os import cpu_count
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import hiredis
-import structlog
 import trio
 
-from host.api import PluginContext, open_client
-from host.context import Lent
-from host.services.metrics import plugin_metrics
-from host.services.migrations import migrate
-from host.services.postgres_pool import Postgres
-from host.services.redis import Redis
-from plugins import frontrow
+from benchmarks.frontrow_kit import front_row
+from benchmarks.servers import servers
 from plugins.frontrow.box_office import new_nonce
 from plugins.frontrow.claims import Claim, ClaimDesk
 from plugins.frontrow.core.history import percentile
 from plugins.frontrow.run_store import RunStore
-from plugins.frontrow.service import FrontRow
-from plugins.frontrow.settings import Settings
 
 WARM_UP_RUNS = 5
-
-
-@contextmanager
-def servers() -> Iterator[dict[str, Any]]:
-    """Embedded Postgres and Redis of their own, as the host starts them, stopped and removed at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="quartet-bench-"))
-    directory.chmod(0o755)
-    command = [sys.executable, "-m", "host.services.embedded", "--data-dir", str(directory)]
-    try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise SystemExit("the embedded servers did not start")
-            yield json.loads(line)
-            process.stdin.close()
-            process.wait(30)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@asynccontextmanager
-async def front_row(urls: dict[str, Any], data_dir: Path) -> AsyncIterator[tuple[FrontRow, Postgres]]:
-    """The plugin, set up and serving as the host would have it."""
-    info = frontrow.quartet_info()
-    assert info.migrations is not None
-    async with (
-        Postgres(urls["postgres_url"], name="frontrow") as postgres,
-        open_client() as http,
-        trio.open_nursery() as nursery,
-    ):
-        redis = Redis(urls["redis_url"], name="frontrow")
-        await nursery.start(redis.run)
-        await migrate(postgres, "frontrow", info.migrations)
-        ctx = PluginContext(
-            name="frontrow",
-            config=Settings(samples=False),
-            log=structlog.get_logger("benchmark"),
-            metrics=plugin_metrics("frontrow", frontrow.quartet_metrics())[1],
-            data_dir=data_dir,
-            threads=trio.CapacityLimiter(2),
-            draining=trio.Event(),
-            lent=Lent(postgres, redis, http),
-        )
-        plugin = FrontRow(ctx)
-        await nursery.start(plugin.serve)
-        yield plugin, postgres
-        nursery.cancel_scope.cancel("measured")
 
 
 def redis_floors_ms(url: str, commands: int) -> tuple[float, float]:

@@ -161,7 +161,7 @@ class Application:
                     services.start_soon(self._watch_failures)
                     await self._settle()
                     if self.options.owns_process:
-                        _spare_the_collector()
+                        spare_the_collector()
                     if not self._stop.is_set():
                         self._announce(trio.current_time() - began_s)
                     task_status.started(self)
@@ -415,7 +415,7 @@ class Application:
                 await self.supervisor.replace(name, plugin, self._configured(inventory, name))
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Take what start-up built, which stays, out of the garbage collector's sight, and let it run more rarely.
 
     A full pass over it would stop the loop for milliseconds, as long as a whole stampede; and a thousand tasks are far
