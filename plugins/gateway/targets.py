@@ -110,6 +110,9 @@ class Target:
         base = self.provider.address()
         if not base:
             raise ApiError(503, "provider_not_ready", f"{self.provider.name} is not listening yet")
+        if self.provider.dialect == "azure" and path == "/responses":
+            # The one endpoint of theirs that finds the deployment in the body.
+            return f"{base}/openai/v1{path}"
         if self.provider.dialect == "azure":
             return f"{base}/openai/deployments/{self.model}{path}?api-version={self.provider.api_version}"
         return f"{base}{path}"

@@ -82,6 +82,9 @@ class ChatReader:
 
     def feed_chunk(self, chunk: dict[str, Any], data: bytes | None) -> list[bytes]:
         """The same for a chunk that was parsed, or made, already. `data` None: it has to be written anew."""
+        if not chunk.get("id") and not chunk.get("choices") and chunk.get("usage") is None:
+            # Azure's first chunk: about the prompt, with an empty id that is not the answer's.
+            return []
         is_changed = self._unify(chunk) or data is None or b"\n" in data
         usage = chunk.get("usage")
         if usage is not None:

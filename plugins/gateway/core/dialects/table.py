@@ -30,7 +30,7 @@ _OPENAI: Final[Mapping[str, Codec]] = {
 }
 CODECS: Final[Mapping[str, Mapping[str, Codec]]] = {
     "openai": _OPENAI,
-    "azure": _OPENAI,
+    "azure": {surface: codec for surface, codec in _OPENAI.items() if surface != "moderations"},
     "anthropic": {"chat": ChatOverMessagesCodec(), "messages": MessagesCodec()},
     "gemini": {
         "chat": ChatOverGeminiCodec(),
