@@ -20,7 +20,7 @@ from host.http.client_connect import Connector, Origin
 from host.http.client_pool import Pool
 from host.http.client_request import LAST_CHUNK, EncodedRequest, frame_chunk
 from host.http.client_response import ResponseParser
-from host.http.client_wire import LOST, RaggedEof, Wire, reason_of
+from host.http.client_wire import LOST, READ_BYTES, RaggedEof, Wire, reason_of
 
 # A body up to this size goes out in one piece with the headers; copying it costs less than a second system call.
 _JOINED_BYTES_MAX = 65536
@@ -48,6 +48,7 @@ class Connection:
         "_read_error",
         "_reads",
         "_sent_bytes",
+        "_was_full",
         "_wire",
         "_write_error",
         "expires_at",
@@ -70,6 +71,7 @@ class Connection:
         self._closes = False
         self._is_sent = False
         self._sent_bytes = 0
+        self._was_full = False
         self._read_error: BaseException | None = None
         self._write_error: BaseException | None = None
 
@@ -328,7 +330,8 @@ class Connection:
 
     async def _receive_more(self, timer: Timer) -> None:
         wire = self._wire
-        if wire is not None:
+        # A short read has emptied the socket; asking it again would only cost a call.
+        if wire is not None and self._was_full:
             try:
                 data = wire.receive_now()
             except LOST as error:
@@ -373,6 +376,7 @@ class Connection:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
+        self._was_full = len(data) >= READ_BYTES
         if self.is_closed:
             self._note_loss(trio.ClosedResourceError("The transport is closed"))
         elif data:

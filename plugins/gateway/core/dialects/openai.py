@@ -23,7 +23,6 @@ from plugins.gateway.core.reading import (
 from plugins.gateway.core.sse import DONE, frame
 from plugins.gateway.core.usage import Usage, usage_of_openai
 
-
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 _ESCAPED_LETTER_OF_MODEL: Final = b"\\u006"
 _WITH_USAGE: Final = b',"stream_options":{"include_usage":true}}'
