@@ -130,6 +130,7 @@ class ReplayScene:
                 self.text = f"n{mark['node']} is " + (mark["look"]["state"] if mark["look"] is not None else "gone")
                 if mark["look"] is None:
                     self._fields.pop(int(mark["node"]), None)
+                    self.watch.removed(int(mark["node"]))
                 else:
                     self._fields[int(mark["node"])] = dict(mark["look"])
         except (KeyError, TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -31,6 +32,13 @@ class Lab:
             while not self.cluster.leader:
                 await self.cluster.led.wait()
         return self.cluster.leader
+
+    async def attempt(self, action: Any) -> None:
+        """Do something that may be refused, as when the leader changes meanwhile."""
+        try:
+            await self.operator.do(action)
+        except HttpProblem:
+            await trio.sleep(0.01)
 
     async def put(self, key: bytes, value: bytes) -> None:
         """Write until it is done: on a busy machine leaders come and go. A put may come twice."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import trio
 
-from plugins.raft.lab import frozen
+from plugins.raft.core.node import Node
+from plugins.raft.lab import actions, frozen
 from plugins.raft.lab.frozen import NotFrozen
-from plugins.raft.lab.picture import STEPS_MAX
+from plugins.raft.lab.picture import STEPS_MAX, member_of
 from plugins.raft.lab.recording import INPUT, Recorder, Recording, decode_recording, encode_recording
 from plugins.raft.lab.replay import Replay
 from plugins.raft.lab.replay_scene import replay_document, state_at, steps_between
@@ -97,6 +98,24 @@ async def test_each_step_has_a_sentence_and_the_specifications_action(tmp_path: 
     assert line["action"] == became["action"]
 
 
+async def test_node_that_comes_back_with_an_empty_disk_has_broken_no_promise(tmp_path: Path) -> None:
+    async with running_lab(tmp_path) as lab:
+        await lab.put(b"k", b"v")
+        cluster = lab.cluster
+        leader = await lab.led()
+        voted = next(number for number in cluster.seats if number != leader)
+        with trio.fail_after(60):
+            while voted in cluster.seats:
+                await lab.attempt(actions.OnNode(action="remove", node=voted))
+            while voted not in cluster.seats or not _votes(cluster.seats[voted].core):
+                await lab.attempt(actions.Add(action="add", node=voted))
+        await lab.put(b"k", b"w")
+        assert cluster.watch.found == {}
+        document = replay_document(cluster.recorder.export(cluster.now_us(), 30))
+    assert document["verified"]
+    assert document["checks"]["verdict"] == "holds", document["checks"]
+
+
 def _tells_of(frame: Any, text: str) -> bool:
     return any(line["kind"] == "role" and line["text"] in text for line in frame.get("e", ()))
 
@@ -138,3 +157,7 @@ async def test_file_that_was_changed_is_refused_or_differs_and_never_crashes(tmp
 def test_what_is_no_recording_is_refused(data: bytes) -> None:
     with pytest.raises(NotFrozen):
         decode_recording(data)
+
+
+def _votes(core: Node | None) -> bool:
+    return core is not None and member_of(core) == "voter"
