@@ -1,7 +1,7 @@
 """A room's board in memory: its operations by revision, ready to be sent, and what is computed of them."""
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from plugins.liveboard.core import digests
@@ -80,6 +80,19 @@ class BoardLog:
             size += len(self._log[last].data)
             last += 1
         return self.frame(rev, self._log[rev - 1 : last]), last
+
+    def frames_without_revision(self, entries: Sequence[Entry], bytes_max: int) -> Iterator[bytes]:
+        """`Committed` frames of these operations under revision 0, each about `bytes_max` long."""
+        page: list[Entry] = []
+        size = 0
+        for entry in entries:
+            page.append(entry)
+            size += len(entry.data)
+            if size >= bytes_max or len(page) == PAGE_OPERATIONS_MAX:
+                yield self.frame(0, page)
+                page, size = [], 0
+        if page:
+            yield self.frame(0, page)
 
     def frame(self, rev: int, entries: Sequence[Entry]) -> bytes:
         """A `Committed` frame of these operations."""

@@ -8,7 +8,7 @@ skipped is counted. So a slow client costs a few numbers beside the line of its 
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -17,6 +17,7 @@ import trio
 from host.api import ClientDisconnected, WebSocketFrame
 from plugins.liveboard.board_log import BoardLog
 from plugins.liveboard.core.frames import Bye, encode_frame
+from plugins.liveboard.core.opset import Entry
 
 CONTROLS_MAX: Final = 512
 """Answers to one client that wait to be sent. It asked for each of them; one that asks on and does not read is cut."""
@@ -128,6 +129,8 @@ class Outlet:
     is_overrun: bool = False
     goodbye: Goodbye | None = None
     _seen: dict[str, int] = field(default_factory=dict)
+    # What a client lacks whose board is no beginning of ours: frames, made as they are sent.
+    _missing: Iterator[bytes] | None = None
     # The revision at which the client is told that it has all, and what tells it.
     _synced: tuple[int, Callable[[int], bytes]] | None = None
     # The frame that the socket did not take, which is the next to be sent.
@@ -152,6 +155,11 @@ class Outlet:
         self.rev = rev
         self._synced = (self.fanout.log.rev, synced)
         self.wake()
+
+    def stream_missing(self, entries: Sequence[Entry], synced: Callable[[int], bytes]) -> None:
+        """Send these operations under revision 0, then what `synced` makes of where the board stood, then the rest."""
+        self._missing = self.fanout.log.frames_without_revision(entries, self.fanout.chunk_bytes)
+        self.stream_from(self.fanout.log.rev, synced)
 
     def bye(self, goodbye: Goodbye) -> None:
         """Have the session say goodbye and close; nothing else is sent."""
@@ -200,6 +208,11 @@ class Outlet:
     def _next(self) -> WebSocketFrame | None:
         if self.controls:
             return self.controls.popleft()
+        if self._missing is not None:
+            data = next(self._missing, None)
+            if data is not None:
+                return WebSocketFrame.binary(data)
+            self._missing = None
         if self.rev is None:
             return None
         if self._synced is not None and self.rev >= self._synced[0]:

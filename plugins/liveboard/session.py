@@ -218,7 +218,7 @@ class Session:
                 await self._claim(site, token)
             case f.Known(versions) if self._awaits_known:
                 self._awaits_known = False
-                self._send_missing(dict(versions))
+                self.outlet.stream_missing(self.room.log.board.missing_in(dict(versions)), self._synced)
             case _:
                 raise Goodbye(f.ByeReason.PROTOCOL, f"a {type(frame).__name__} is not expected now")
 
@@ -272,14 +272,6 @@ class Session:
         if 0 < level <= 64:
             left, right = tree.node(level - 1, 2 * index), tree.node(level - 1, 2 * index + 1)
         return f.Nodes(self.room.log.rev, tree.height, tree.root(), level, index, left or b"", right or b"")
-
-    def _send_missing(self, versions: dict[bytes, int]) -> None:
-        """What a client lacks whose board is no beginning of ours, under revision 0; then all that follows."""
-        log = self.room.log
-        missing = log.board.missing_in(versions)
-        for at in range(0, len(missing), 256):
-            self.outlet.control(log.frame(0, missing[at : at + 256]))
-        self.outlet.stream_from(log.rev, self._synced)
 
     async def _claim(self, site: bytes, token: bytes) -> None:
         if len(self.sites) >= SITES_MAX:

@@ -138,6 +138,29 @@ async def test_slow_client_holds_nobody_up_keeps_nothing_and_catches_up(fanout, 
     assert room.tasks == 1
 
 
+async def test_client_that_lacks_much_gets_it_in_frames_that_are_made_as_they_are_sent(
+    fanout, room, autojump_clock
+) -> None:
+    save(fanout, 0, 590)
+    outlet, socket = room.join(590)
+    socket.gate = trio.Event()
+    outlet.stream_missing(ENTRIES[:590], synced)
+    save(fanout, 590, 600)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(outlet.controls) == 0
+    socket.gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    frames = socket.frames[1:]
+    assert isinstance(socket.frames[0], f.Synced)
+    sizes = [len(frame.payload) for frame in socket.sent]
+    assert max(sizes) < 2 * 2000 + 24 * 100, "each is about a chunk"
+    at = next(at for at, frame in enumerate(frames) if isinstance(frame, f.Synced))
+    assert {frame.rev for frame in frames[:at]} == {0}
+    assert frames[at].rev == 590
+    assert [frame.rev for frame in frames[at + 1 :]] == [591]
+    assert socket.operations() == [entry.data for entry in ENTRIES]
+
+
 async def test_client_that_asks_on_and_does_not_read_is_cut(room, autojump_clock) -> None:
     outlet, socket = room.join()
     before = len(socket.sent)
