@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from host.testing import host_process
 from tests.browser.conftest import Open
+from tests.browser.liveboard import BOARD, draw, enter, expect_revision, picture
 
 pytestmark = pytest.mark.browser
-
-BOARD = ".board"
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +23,6 @@ def host_url(
         {"liveboard": {}}, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir
     ) as host:
         yield host.url
-
-
-def enter(open_page: Open, room: str, **options: object) -> Page:
-    page = open_page(f"/liveboard/{room}", **options).page
-    expect(page.locator(BOARD)).to_have_attribute("data-state", "live")
-    return page
-
-
-def draw(page: Page, *points: tuple[int, int]) -> None:
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point, steps=4)
-    page.mouse.up()
-
-
-def expect_revision(page: Page, revision: int) -> str:
-    """The digest of the page, once it stands at that revision."""
-    expect(page.locator(BOARD)).to_have_attribute("data-rev", str(revision))
-    return page.locator(BOARD).get_attribute("data-digest") or ""
-
-
-def picture(page: Page) -> str:
-    """The pixels of the board, once they show all of it."""
-    page.wait_for_function(
-        "() => (({ painted, digest }) => painted === digest)(document.querySelector('.board').dataset)"
-    )
-    return str(page.evaluate("document.getElementById('marks').toDataURL()"))
 
 
 def test_two_draw_and_both_show_one_digest(open_page: Open) -> None:

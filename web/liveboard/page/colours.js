@@ -8,19 +8,19 @@ const known = new Map();
  * @param {number} value 0xRRGGBB
  * @param {boolean} isDark
  */
-export const inkOf = (value, isDark) => shade(value, isDark, "ink", (light) => Math.max(light, 0.92 - 0.6 * light));
+export const inkOf = (value, isDark) => shade(value, isDark, "ink", 0.68, (light) => Math.max(light, 0.9 - 0.6 * light));
 
 /** The same for areas: pale paper becomes deep paper. @param {number} value @param {boolean} isDark */
-export const fillOf = (value, isDark) => shade(value, isDark, "fill", (light) => (light > 0.45 ? 0.72 - 0.56 * light : light));
+export const fillOf = (value, isDark) => shade(value, isDark, "fill", 0.4, (light) => (light > 0.45 ? 0.72 - 0.56 * light : light));
 
 /** @param {number} value `#rrggbb` */
 export const hexOf = (value) => `#${value.toString(16).padStart(6, "0")}`;
 
 /**
- * @param {number} value @param {boolean} isDark @param {string} use
+ * @param {number} value @param {boolean} isDark @param {string} use @param {number} vivid the most saturation that does not glare
  * @param {(light: number) => number} turned how light it is on a dark board
  */
-function shade(value, isDark, use, turned) {
+function shade(value, isDark, use, vivid, turned) {
   if (!isDark) return hexOf(value);
   const name = `${use}${value}`;
   const found = known.get(name);
@@ -32,7 +32,7 @@ function shade(value, isDark, use, turned) {
   // In HSL: the same hue and saturation, another lightness.
   const room = 1 - Math.abs(2 * light - 1);
   const saturation = room ? (most - least) / room : 0;
-  const chroma = (1 - Math.abs(2 * wanted - 1)) * Math.min(saturation, 0.9);
+  const chroma = (1 - Math.abs(2 * wanted - 1)) * Math.min(saturation, vivid);
   const scaled = parts.map((part) => (most > least ? (part - least) / (most - least) : 0));
   const shown = scaled.map((part) => Math.round(255 * (wanted + (part - 0.5) * chroma)));
   const colour = hexOf((Number(shown[0]) << 16) | (Number(shown[1]) << 8) | Number(shown[2]));

@@ -40,7 +40,7 @@ export async function savePng({ desk, room }) {
   const box = grown(around, MARGIN_UNITS);
   const scale = Math.min(PNG_SCALE, PNG_SIDE_MAX / Math.max(box.x1 - box.x0, box.y1 - box.y0));
   const part = { x: Math.floor(box.x0 * scale), y: Math.floor(box.y0 * scale), width: Math.ceil((box.x1 - box.x0) * scale), height: Math.ceil((box.y1 - box.y0) * scale) };
-  const bitmap = await desk.stage.tiles.picture({ scale, ...part, only: keys, paper: desk.stage.paper });
+  const bitmap = await desk.stage.renderer.picture({ scale, ...part, only: keys, paper: desk.stage.paper });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   canvas.getContext("bitmaprenderer")?.transferFromImageBitmap(bitmap);
   save(await canvas.convertToBlob({ type: "image/png" }), `${room}.png`);

@@ -85,7 +85,7 @@ export class Minimap {
     const { scale } = this.#fit(box);
     const [x, y] = [Math.floor(box.x0 * scale), Math.floor(box.y0 * scale)];
     const [width, height] = [Math.ceil(box.x1 * scale) - x + 1, Math.ceil(box.y1 * scale) - y + 1];
-    const bitmap = await stage.tiles.picture({ scale, x, y, width, height });
+    const bitmap = await stage.renderer.picture({ scale, x, y, width, height });
     this.#picture?.bitmap.close();
     this.#picture = { bitmap, box: { x0: x / scale, y0: y / scale, x1: (x + width) / scale, y1: (y + height) / scale } };
     this.draw();

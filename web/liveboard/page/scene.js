@@ -16,6 +16,8 @@ export class Scene {
   /** The highest mark that was ever there. @type {Shown["operation"] | null} */
   #top = null;
   #measure;
+  /** Counts changes: what was computed of the scene holds as long as this is the same. */
+  version = 0;
 
   /** @param {Measure} measure */
   constructor(measure) {
@@ -53,6 +55,7 @@ export class Scene {
    * @returns {Change[]} where that has to be drawn anew
    */
   put(key, shown) {
+    this.version += 1;
     const before = this.#index.get(key);
     /** @type {Change[]} */
     const changes = before ? [{ key, box: before, isOnTop: false }] : [];

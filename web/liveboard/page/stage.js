@@ -4,6 +4,7 @@ import { keyOf } from "../core/operations.js";
 import { united } from "./geometry.js";
 import { measureIn } from "./layout.js";
 import { Painter } from "./painter.js";
+import { Renderer } from "./renderer.js";
 import { Scene } from "./scene.js";
 import { Tiles } from "./tiles.js";
 
@@ -23,6 +24,8 @@ export class Stage extends EventTarget {
   #images = new Map();
   /** Marks shown otherwise than they are, while they are in a hand. @type {Set<string>} */
   #veiled = new Set();
+  renderer = new Renderer();
+  #tiles;
   #marks;
   #above;
   #view;
@@ -36,7 +39,7 @@ export class Stage extends EventTarget {
     this.#view = view;
     this.painter = new Painter(this.theme, (text, size) => this.#measure(text, size), (sha256) => this.#images.get(sha256));
     this.scene = new Scene(this.measure);
-    this.tiles = new Tiles(this.painter, (key) => this.scene.get(key), () => this.dispatchEvent(new Event("tiles")));
+    this.#tiles = new Tiles(this.renderer, this.painter, (key) => this.scene.get(key), () => this.dispatchEvent(new Event("tiles")));
     this.retheme();
   }
 
@@ -53,7 +56,8 @@ export class Stage extends EventTarget {
     this.theme = { isDark, font: style.fontFamily };
     this.painter.theme = this.theme;
     this.#measure = measureIn(style.fontFamily);
-    this.tiles.theme = this.theme;
+    this.renderer.dress(this.theme);
+    this.#tiles.spoilAll();
     // Widths of texts may be others now.
     for (const shown of [...this.scene.marks()]) this.scene.put(keyOf(shown.operation), shown);
   }
@@ -72,7 +76,8 @@ export class Stage extends EventTarget {
   put(marks) {
     const changes = [...marks].flatMap(([key, shown]) => this.scene.put(key, shown));
     for (const key of marks.keys()) this.#veiled.delete(key);
-    this.tiles.put(marks, changes);
+    this.renderer.put(marks);
+    this.#tiles.change(changes);
   }
 
   /**
@@ -100,9 +105,9 @@ export class Stage extends EventTarget {
   /** An image is here: it shows wherever it is. @param {string} sha256 @param {ImageBitmap} bitmap */
   async image(sha256, bitmap) {
     this.#images.set(sha256, bitmap);
-    await this.tiles.image(sha256, bitmap);
+    await this.renderer.image(sha256, bitmap);
     const marks = [...this.scene.marks()].filter(({ operation }) => operation.kind === "image" && operation.sha256 === sha256);
-    this.tiles.spoil(marks.flatMap(({ operation }) => this.scene.boxOf(keyOf(operation)) ?? []));
+    this.#tiles.spoil(marks.flatMap(({ operation }) => this.scene.boxOf(keyOf(operation)) ?? []));
     this.dispatchEvent(new Event("tiles"));
   }
 
@@ -118,9 +123,9 @@ export class Stage extends EventTarget {
 
   /** Draws the lower canvas; whether it shows the board as it is. */
   drawMarks() {
-    this.tiles.draw(contextOf(this.#marks), this.#view);
-    if (this.tiles.isWhole) this.lingering = [];
-    return this.tiles.isWhole;
+    this.#tiles.draw(contextOf(this.#marks), this.#view);
+    if (this.#tiles.isWhole) this.lingering = [];
+    return this.#tiles.isWhole;
   }
 
   /** The upper canvas, empty, in CSS pixels. */
@@ -134,8 +139,8 @@ export class Stage extends EventTarget {
   /** @param {Map<string, Shown | undefined>} looks */
   #again(looks) {
     const boxes = [...looks.keys()].flatMap((key) => this.scene.boxOf(key) ?? []);
-    this.tiles.put(looks, []);
-    this.tiles.spoil(boxes);
+    this.renderer.put(looks);
+    this.#tiles.spoil(boxes);
   }
 }
 

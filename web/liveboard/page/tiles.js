@@ -3,11 +3,11 @@
 /** @typedef {import("../core/types.d.ts").Shown} Shown */
 /** @typedef {import("./scene.js").Change} Change */
 /** @typedef {import("./view.js").View} View */
-/** @typedef {import("./tile_worker.js").Ask} Ask */
 /**
  * `since`: marks on top of all that came while the worker draws it; `isDue`: what it shows is not the board any more.
  * @typedef {{image: ImageBitmap | OffscreenCanvas | null, isDue: boolean, job: number, since: Shown[], usedAt: number}} Tile
  */
+/** Where a tile goes on the canvas. @typedef {{name: string, left: number, top: number}} Place */
 /** Tiles of one scale, by "column,row". @typedef {{scale: number, tiles: Map<string, Tile>}} Layer */
 
 const SIDE = 512;
@@ -20,62 +20,39 @@ const SETTLE_MS = 90;
 const BELOW = 1 / 4;
 
 export class Tiles {
-  #worker = new Worker(new URL("./tile_worker.js", import.meta.url), { type: "module" });
+  #renderer;
   #painter;
   #lookUp;
   #changed;
   /** The latest used first. @type {Layer[]} */
   #layers = [];
-  /** @type {Map<number, (bitmap: ImageBitmap) => void>} */
-  #jobs = new Map();
-  #tileJobs = 0;
-  #nextJob = 1;
+  #jobs = 0;
   #frame = 0;
   #zoomedAt = -Infinity;
   #timer = 0;
-  /** Operations that the worker has. @type {Set<string>} */
-  #told = new Set();
   /** Whether the last frame showed all there is, as it is. */
   isWhole = false;
 
   /**
+   * @param {import("./renderer.js").Renderer} renderer has to be told of marks before this is
    * @param {import("./painter.js").Painter} painter for what lies on top of a finished tile
    * @param {(key: string) => Shown | undefined} lookUp
    * @param {() => void} changed tiles have come: draw again
    */
-  constructor(painter, lookUp, changed) {
+  constructor(renderer, painter, lookUp, changed) {
+    this.#renderer = renderer;
     this.#painter = painter;
     this.#lookUp = lookUp;
     this.#changed = changed;
-    this.#worker.onmessage = ({ data: { id, bitmap } }) => {
-      const done = this.#jobs.get(id);
-      this.#jobs.delete(id);
-      done?.(bitmap);
-    };
   }
 
-  /** @param {import("./painter.js").Theme} theme */
-  set theme(theme) {
-    this.#ask({ type: "theme", theme });
-    this.#spoil(() => true);
+  /** All is to be drawn anew. */
+  spoilAll() {
+    for (const layer of this.#layers) for (const tile of layer.tiles.values()) this.#due(tile);
   }
 
-  /** @param {string} sha256 @param {ImageBitmap} bitmap stays the caller's */
-  async image(sha256, bitmap) {
-    const copy = await createImageBitmap(bitmap);
-    this.#worker.postMessage({ type: "image", sha256, bitmap: copy }, [copy]);
-  }
-
-  /** @param {Map<string, Shown | undefined>} marks how they look now @param {Change[]} changes */
-  put(marks, changes) {
-    const told = [...marks].map(([key, shown]) => {
-      if (!shown) return { key, look: null };
-      const { operation, ...look } = shown;
-      if (this.#told.has(key)) return { key, look };
-      this.#told.add(key);
-      return { key, operation, look };
-    });
-    this.#ask({ type: "marks", marks: told });
+  /** @param {Change[]} changes */
+  change(changes) {
     for (const change of changes) this.#change(change);
   }
 
@@ -98,9 +75,9 @@ export class Tiles {
     context.globalAlpha = 1;
     context.clearRect(0, 0, width, height);
     const places = placesIn(originLeft, originTop, width, height);
-    const wanted = places.filter(({ name }) => (layer.tiles.get(name)?.isDue ?? true) !== false);
-    // Under what is missing lies what other zooms left.
-    if (places.some(({ name }) => !layer.tiles.get(name)?.image)) this.#under(context, layer, view);
+    const wanted = places.filter(({ name }) => layer.tiles.get(name)?.isDue ?? true);
+    const missing = places.filter(({ name }) => !layer.tiles.get(name)?.image);
+    if (missing.length) this.#under(context, layer, view, missing);
     for (const { name, left, top } of places) {
       const tile = layer.tiles.get(name);
       if (!tile?.image) continue;
@@ -117,15 +94,6 @@ export class Tiles {
     else this.#below(view, width, height);
   }
 
-  /**
-   * A picture of a part of the board; for the small map, for what is being moved, and for files.
-   * @param {{scale: number, x: number, y: number, width: number, height: number, only?: string[] | null, paper?: string}} part in pixels at that scale
-   * @returns {Promise<ImageBitmap>}
-   */
-  picture({ only = null, paper = "", ...part }) {
-    return new Promise((resolve) => this.#work({ ...part, only, paper }, resolve));
-  }
-
   /** @param {number} scale @returns {Layer} */
   #layerOf(scale) {
     let layer = this.#layers.find((each) => each.scale === scale);
@@ -140,22 +108,31 @@ export class Tiles {
     return layer;
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Layer} above @param {View} view */
-  #under(context, above, { originLeft, originTop }) {
-    context.imageSmoothingQuality = "low";
-    for (const layer of [...this.#layers].sort((one, other) => one.scale - other.scale)) {
-      if (layer === above) continue;
+  /**
+   * Where tiles are missing lies what another zoom left: the nearest that is there everywhere, or else all of them.
+   * @param {CanvasRenderingContext2D} context @param {Layer} above @param {View} view @param {Place[]} missing
+   */
+  #under(context, above, { originLeft, originTop }, missing) {
+    const { width, height } = context.canvas;
+    const apart = (/** @type {Layer} */ { scale }) => Math.abs(Math.log(scale / above.scale));
+    const others = this.#layers.filter((layer) => layer !== above).sort((one, other) => apart(other) - apart(one));
+    const places = others.map((layer) => {
       const factor = above.scale / layer.scale;
-      for (const [name, tile] of layer.tiles) {
-        const [column, row] = name.split(",").map(Number);
-        const left = originLeft + Number(column) * SIDE * factor;
-        const top = originTop + Number(row) * SIDE * factor;
-        const side = SIDE * factor;
-        if (!tile.image || left > context.canvas.width || top > context.canvas.height || left + side < 0 || top + side < 0) continue;
-        context.clearRect(left, top, side, side);
-        context.drawImage(tile.image, left, top, side, side);
-      }
+      return placesIn(originLeft / factor, originTop / factor, width / factor, height / factor).map((place) => ({ ...place, factor, layer }));
+    });
+    const nearest = places.findLast((each) => each.every(({ layer, name }) => layer.tiles.get(name)?.image));
+    context.save();
+    context.beginPath();
+    for (const { left, top } of missing) context.rect(left, top, SIDE, SIDE);
+    context.clip();
+    context.imageSmoothingQuality = "low";
+    for (const { layer, name, left, top, factor } of nearest ?? places.flat()) {
+      const image = layer.tiles.get(name)?.image;
+      if (!image) continue;
+      context.clearRect(left * factor, top * factor, SIDE * factor, SIDE * factor);
+      context.drawImage(image, left * factor, top * factor, SIDE * factor, SIDE * factor);
     }
+    context.restore();
   }
 
   /** Tiles of a layer from which one zooms out. @param {View} view @param {number} width @param {number} height */
@@ -175,11 +152,11 @@ export class Tiles {
     this.#request(layer, wanted, width, height);
   }
 
-  /** @param {Layer} layer @param {{name: string, left: number, top: number}[]} places @param {number} width @param {number} height */
+  /** @param {Layer} layer @param {Place[]} places @param {number} width @param {number} height */
   #request(layer, places, width, height) {
     const far = (/** @type {{left: number, top: number}} */ place) => Math.hypot(place.left + (SIDE - width) / 2, place.top + (SIDE - height) / 2);
     for (const { name } of places.sort((one, other) => far(one) - far(other))) {
-      if (this.#tileJobs >= JOBS_MAX) return;
+      if (this.#jobs >= JOBS_MAX) return;
       const tile = layer.tiles.get(name) ?? { image: null, isDue: true, job: 0, since: [], usedAt: this.#frame };
       layer.tiles.set(name, tile);
       if (!tile.job) this.#render(layer, name, tile);
@@ -193,9 +170,9 @@ export class Tiles {
     const [x, y] = [Number(column) * SIDE, Number(row) * SIDE];
     tile.isDue = true;
     tile.since = [];
-    this.#tileJobs += 1;
-    const id = this.#work({ scale: layer.scale, x, y, width: SIDE, height: SIDE, only: null, paper: "" }, (bitmap) => {
-      this.#tileJobs -= 1;
+    this.#jobs += 1;
+    const id = this.#renderer.draw({ scale: layer.scale, x, y, width: SIDE, height: SIDE }, (bitmap) => {
+      this.#jobs -= 1;
       // Changed beneath meanwhile, it is shown all the same, and drawn again.
       tile.isDue = tile.job !== id;
       tile.job = 0;
@@ -224,11 +201,6 @@ export class Tiles {
         }
       }
     }
-  }
-
-  /** @param {(layer: Layer) => boolean} isSpoilt */
-  #spoil(isSpoilt) {
-    for (const layer of this.#layers.filter(isSpoilt)) for (const tile of layer.tiles.values()) this.#due(tile);
   }
 
   /** @param {Tile} tile */
@@ -262,24 +234,11 @@ export class Tiles {
       layer.tiles.delete(name);
     }
   }
-
-  /** @param {Omit<Ask & {type: "tile"}, "type" | "id">} part @param {(bitmap: ImageBitmap) => void} done */
-  #work(part, done) {
-    const id = this.#nextJob;
-    this.#nextJob += 1;
-    this.#jobs.set(id, done);
-    this.#ask({ type: "tile", id, ...part });
-    return id;
-  }
-
-  /** @param {Ask} ask */
-  #ask(ask) {
-    this.#worker.postMessage(ask);
-  }
 }
 
 /** The tiles that a canvas shows. @param {number} originLeft @param {number} originTop @param {number} width @param {number} height */
 function placesIn(originLeft, originTop, width, height) {
+  /** @type {Place[]} */
   const places = [];
   for (let row = Math.floor(-originTop / SIDE); row * SIDE + originTop < height; row += 1) {
     for (let column = Math.floor(-originLeft / SIDE); column * SIDE + originLeft < width; column += 1) {

@@ -10,8 +10,11 @@ import { boxBetween } from "../geometry.js";
 
 const REACH_PX = 6;
 const START_PX = 3;
+const PICTURE_SIDE_MAX = 4096;
 /** More than so many marks move as one picture of them. */
 const DRAWN_MAX = 150;
+/** So many selected marks have a frame each. */
+const SINGLE_MAX = 60;
 
 /** @implements {Tool} */
 export class SelectTool {
@@ -31,6 +34,8 @@ export class SelectTool {
   #moved = [];
   /** @type {{bitmap: ImageBitmap, left: number, top: number, scale: number} | null} */
   #picture = null;
+  /** @type {{selected: Set<string>, version: number, box: import("../geometry.js").Box | null} | null} */
+  #known = null;
 
   /** @param {Desk} desk @param {(shown: Shown) => void} words edits a text */
   constructor(desk, words) {
@@ -44,7 +49,7 @@ export class SelectTool {
     this.#from = spot;
     this.#isMany = spot.isMany;
     const [mark] = stage.scene.at(spot.x, spot.y, REACH_PX * this.#desk.pixel);
-    const around = selected.size > 1 ? stage.around(selected) : null;
+    const around = selected.size > 1 ? this.#around() : null;
     const isInside = around && spot.x >= around.x0 && spot.x <= around.x1 && spot.y >= around.y0 && spot.y <= around.y1;
     const key = mark ? keyOf(mark.operation) : "";
     if (mark && spot.isMany) {
@@ -121,12 +126,13 @@ export class SelectTool {
     }
     const [ratio, edge] = [view.ratio, 5];
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    for (const keys of selected.size > 1 && selected.size <= 60 ? [...[...selected].map((key) => [key]), selected] : [selected]) {
-      const box = stage.around(keys);
+    const single = selected.size > 1 && selected.size <= SINGLE_MAX ? [...selected].map((key) => stage.scene.boxOf(key)) : [];
+    const around = this.#around();
+    for (const box of [...single, around]) {
       if (!box) continue;
       const [left, top] = view.toCanvas(box.x0 + this.#dx, box.y0 + this.#dy);
       const [right, bottom] = view.toCanvas(box.x1 + this.#dx, box.y1 + this.#dy);
-      context.globalAlpha = keys === selected ? 1 : 0.4;
+      context.globalAlpha = box === around ? 1 : 0.4;
       context.beginPath();
       context.roundRect(left - edge, top - edge, right - left + 2 * edge, bottom - top + 2 * edge, 4);
       context.stroke();
@@ -135,23 +141,40 @@ export class SelectTool {
     return false;
   }
 
+  /** The box of what is selected, which does not change while one moves it. */
+  #around() {
+    const { stage, selected } = this.#desk;
+    const { version } = stage.scene;
+    if (this.#known?.selected !== selected || this.#known.version !== version) this.#known = { selected, version, box: stage.around(selected) };
+    return this.#known.box;
+  }
+
   /** Takes the marks out of the tiles, into the hand. */
   #take() {
-    const { stage, selected, view } = this.#desk;
-    this.#moved = [...selected].flatMap((key) => stage.scene.get(key) ?? []);
-    const box = stage.around(selected);
-    if (this.#moved.length > DRAWN_MAX && box) {
-      const scale = view.scale * view.ratio;
-      const [x, y] = [Math.max(Math.floor(box.x0 * scale), -view.originLeft - 2 * view.width), Math.max(Math.floor(box.y0 * scale), -view.originTop - 2 * view.height)];
-      const width = Math.min(Math.ceil(box.x1 * scale) - x, 5 * view.width * view.ratio, 4096);
-      const height = Math.min(Math.ceil(box.y1 * scale) - y, 5 * view.height * view.ratio, 4096);
-      const moved = this.#moved;
-      void stage.tiles.picture({ scale, x, y, width, height, only: [...selected] }).then((bitmap) => {
-        if (this.#moved === moved) this.#picture = { bitmap, left: x, top: y, scale };
-        this.#desk.draw();
-      });
-    }
-    stage.veil(selected, () => undefined);
+    const { stage, selected } = this.#desk;
+    const moved = [...selected].flatMap((key) => stage.scene.get(key) ?? []);
+    this.#moved = moved;
+    const box = this.#around();
+    if (moved.length <= DRAWN_MAX || !box) return stage.veil(selected, () => undefined);
+    // Until there is a picture of so many, they stay where they are.
+    const part = this.#partInSight(box);
+    void stage.renderer.picture({ ...part, only: [...selected] }).then((bitmap) => {
+      if (this.#moved !== moved) return bitmap.close();
+      this.#picture = { bitmap, left: part.x, top: part.y, scale: part.scale };
+      stage.veil(selected, () => undefined);
+      this.#desk.draw();
+    });
+  }
+
+  /** As much of a box as may come into sight, in pixels of the screen. @param {import("../geometry.js").Box} box */
+  #partInSight(box) {
+    const { view } = this.#desk;
+    const scale = view.scale * view.ratio;
+    const [wide, high] = [2 * view.width * view.ratio, 2 * view.height * view.ratio];
+    const x = Math.max(Math.floor(box.x0 * scale), -view.originLeft - wide);
+    const y = Math.max(Math.floor(box.y0 * scale), -view.originTop - high);
+    const most = (/** @type {number} */ length) => Math.max(1, Math.min(length, PICTURE_SIDE_MAX));
+    return { scale, x, y, width: most(Math.ceil(box.x1 * scale) - x), height: most(Math.ceil(box.y1 * scale) - y) };
   }
 
   /** @param {CanvasRenderingContext2D} context */
