@@ -203,8 +203,10 @@ def page_of(result: dict, seconds: float, seed: int) -> str:
     killed = ", ".join(f"{name} {count} times" for name, count in sorted(result["killed"].items()))
     return (
         "# Liveboard under SIGKILL\n\n"
-        f"Written by `{command} --report docs/liveboard-storm.md`: {CLIENTS} clients draw on two hosts while hosts,\n"
-        "Postgres and Redis are killed one after another, each as soon as a few more strokes were acknowledged.\n\n"
+        f"Written by `{command} --report docs/liveboard-storm.md`:\n"
+        f"{CLIENTS} clients draw on two hosts while hosts, Postgres and Redis are killed with SIGKILL one after "
+        "another,\n"
+        "each as soon as a few more strokes were acknowledged. At the end every board has the database's root.\n\n"
         "| what | how many |\n| --- | --- |\n"
         f"| killed in {seconds:g} s | {killed} |\n"
         f"| operations acknowledged | {result['acknowledged']:,} |\n"
