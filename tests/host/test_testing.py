@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from host.testing import running_host
+from host.testing import ENGINE_VARIABLE, host_process, running_host
 from tests.host.fake_plugins import install
 
 PLUGIN = """
@@ -31,3 +31,18 @@ async def test_a_section_may_hold_whatever_a_configuration_can(tmp_path: Path, m
             assert host.application.supervisor.units["station"].configured.config.model_dump() == section
     finally:
         sys.modules.pop("station_module", None)
+
+
+async def test_one_variable_chooses_the_engine_of_every_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "hypercorn")
+    async with running_host({}, data_dir=tmp_path) as host:
+        assert host.application.settings.server.engine == "hypercorn"
+        assert (await host.http.get("/livez")).status_code == 200
+    async with running_host({}, data_dir=tmp_path, sets=("server.engine=native",)) as host:
+        assert host.application.settings.server.engine == "native"
+
+
+def test_a_wrong_engine_is_refused_by_a_host_process_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "uvicorn")
+    with pytest.raises(RuntimeError, match='"hypercorn" or "native"'), host_process({}, data_dir=tmp_path):
+        pass

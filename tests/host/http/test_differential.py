@@ -23,7 +23,7 @@ from host.http.dispatcher import Dispatcher
 from host.http.lane.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT
 from host.http.limits import KIB, Limits
 from host.http.security import Policy
-from tests.host.http.serving import ENGINES, Peer, read_all, serving
+from tests.host.http.serving import ENGINES, Peer, frames_in, read_all, serving
 from tests.host.http.test_frames import client_frame
 from tests.host.http.test_request_fuzz import requests
 
@@ -343,19 +343,10 @@ WEBSOCKETS: dict[str, list[bytes | str]] = {
 }
 
 
-def frames_in(data: bytes) -> list[Any]:
+def told(data: bytes) -> list[Any]:
     """The frames of a server but for its pings. Of a close, the code alone: its reason is for people."""
-    found: list[Any] = []
-    while len(data) >= 2:
-        opcode, size, start = data[0], data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4], "big"), 4
-        payload, data = data[start : start + size], data[start + size :]
-        if opcode == 0x80 | CLOSE:
-            payload = payload[:2]
-        if opcode != 0x80 | PING:
-            found.append((opcode, payload))
-    return found
+    frames = frames_in(data)
+    return [(kind, payload[:2] if kind == CLOSE else payload) for kind, payload in frames if kind != PING]
 
 
 @pytest.mark.parametrize("name", WEBSOCKETS)
@@ -366,7 +357,7 @@ async def test_websockets_are_the_same(name: str) -> None:
             head, _, rest = (await converse(peer, WEBSOCKETS[name])).partition(b"\r\n\r\n")
             if b" 101 " in head.partition(b"\r\n")[0]:
                 lines = sorted(line for line in head.lower().split(b"\r\n")[1:] if not line.startswith(b"date:"))
-                found.append((lines, frames_in(rest)))
+                found.append((lines, told(rest)))
             else:
                 refusal = understood(peer.received, [b"GET"])
                 refusal.seen = [(status, headers - CLOSES, body) for status, headers, body in refusal.seen]

@@ -20,7 +20,7 @@ from host.asgi import Response
 from host.descriptors import Receive, Scope, Send
 from host.http.lane.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from host.http.limits import Limits
-from tests.host.http.serving import ENGINES, UPGRADE, Peer, Server, serving
+from tests.host.http.serving import ENGINES, UPGRADE, Peer, Server, frames_in, serving
 from tests.host.http.test_frames import client_frame, deflate, payloads
 from tests.host.http.test_request_fuzz import CORPUS, cut, requests
 
@@ -130,22 +130,6 @@ async def opened(server: Server, *, compresses: bool) -> AsyncIterator[Peer]:
         await peer.send(UPGRADE % (b"", b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if compresses else b""))
         _, _, peer.received = (await peer.until(b"\r\n\r\n")).partition(b"\r\n\r\n")
         yield peer
-
-
-def frames_in(data: bytes) -> list[tuple[int, bytes]]:
-    """The whole frames at the beginning of what the server sent."""
-    found: list[tuple[int, bytes]] = []
-    while len(data) >= 2:
-        size, start = data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4], "big"), 4
-        elif size == 127:
-            size, start = int.from_bytes(data[2:10], "big"), 10
-        if len(data) < start + size:
-            break
-        found.append((data[0] & 0x0F, data[start : start + size]))
-        data = data[start + size :]
-    return found
 
 
 @pytest.mark.parametrize(("engine_name", "is_compressed"), [("native", False), ("native", True), ("hypercorn", False)])
