@@ -16,6 +16,7 @@ from plugins.raft.lab.cluster import NODES_MAX, Cluster
 from plugins.raft.lab.narrate import Told
 from plugins.raft.lab.seats import LabSeat
 from plugins.raft.requests import NotTaken
+from plugins.raft.shell import ShellStopped
 
 Result = dict[str, Any]
 KEYS_MAX: Final = 200
@@ -31,15 +32,16 @@ class Bucket:
         self._level = float(burst)
         self._at = time.monotonic()
 
-    def take(self) -> None:
-        """Take one. Raises HttpProblem 429."""
+    def take(self, count: int = 1) -> None:
+        """Take one, or as many as something costs; at most `burst`. Raises HttpProblem 429."""
         now = time.monotonic()
         self._level = min(self._burst, self._level + (now - self._at) * self._per_s)
         self._at = now
-        if self._level < 1:
-            wait = str(max(1, round((1 - self._level) / self._per_s)))
+        count = min(count, self._burst)
+        if self._level < count:
+            wait = str(max(1, round((count - self._level) / self._per_s)))
             raise HttpProblem(429, "the lab is shared, and too much is asked of it", headers={"Retry-After": wait})
-        self._level -= 1
+        self._level -= count
 
 
 class Operator:
@@ -417,3 +419,6 @@ async def _told(waiting: Awaitable[None]) -> None:
         if isinstance(error, NotTaken) and problem.status == 503:
             problem = HttpProblem(409, str(error), type=error.reason)
         raise problem from None
+    except ShellStopped as error:
+        # It led a moment ago; its disk failed, or somebody killed it.
+        raise HttpProblem(409, str(error)) from None

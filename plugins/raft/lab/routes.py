@@ -25,6 +25,8 @@ FAILOVER: Final = f"{API}/failover"
 REPLAYS: Final = f"{API}/replays"
 STEPS_MAX: Final = 500
 """Steps in one answer."""
+BRANCH_COST: Final = 5
+"""Actions that a branch counts as: it computes for a good part of a second."""
 
 
 class RecordRequest(BaseModel):
@@ -286,7 +288,7 @@ class LabRoutes:
         return Response(200, data, headers)
 
     async def branch(self, request: Request) -> Response:
-        self._bucket.take()
+        self._bucket.take(BRANCH_COST)
         wish = await request.json(BranchRequest, 16 * 1024)
         recording = await self._load(request)
         branch = await self._in_thread(branch_of, recording, wish)

@@ -40,7 +40,7 @@ HASTY: Final = Settings.model_validate(
 """Five times as hasty as the lab of the site, so that much happens in a short session."""
 TIMEOUT_S: Final = 0.3
 SESSIONS_OF_A_LAB: Final = 20
-ON_NODE: Final = ("kill", "restart", "pause", "resume", "isolate", "campaign", "snapshot")
+ON_NODE: Final = ("kill", "restart", "pause", "resume", "isolate", "campaign", "snapshot", "transfer")
 
 
 class Sameness(NamedTuple):
@@ -112,8 +112,9 @@ def _random_action(lot: random.Random) -> Any:
         {"action": "skew", "node": node, "permille": lot.randint(800, 1200)},
         {"action": "disk", "node": node, "state": "full"},
         {"action": "disk", "node": node, "state": "slow", "slow_ms": 5},
-        {"action": "heal"},
-        {"action": "heal"},
+        {"action": "remove", "node": node},
+        *({"action": "add", "node": node, "learner": learner} for learner in (True, False)),
+        *({"action": "heal"} for _ in range(4)),
     ]
     return actions.Wish.model_validate(lot.choice(orders)).root
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import trio
 
+from host.api import HttpProblem
 from host.testing import RunningHost, running_host
-from plugins.raft.lab import topologies
+from plugins.raft.lab import actions, topologies
 from plugins.raft.lab_commands import LAB, ON_NODE
+from tests.plugins.raft.lab.helpers import running_lab
 
 API = "/api/raft"
 AWAY = {"postgres_url": "postgresql://x@127.0.0.1:1/x", "redis_url": "redis://127.0.0.1:1/0"}
@@ -170,6 +172,17 @@ async def test_topology_is_played_to_its_end_and_measured(
     assert scenario["done"]
     assert scenario["leaderless_ms"] >= 0
     assert (await line.state())["checks"]["verdict"] == "holds"
+
+
+async def test_leader_that_dies_while_it_is_asked_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_lab(tmp_path) as lab:
+        leader = await lab.led()
+        shell = lab.cluster.leader_shell()
+        await lab.cluster.stop(leader, "its disk failed")
+        monkeypatch.setattr(lab.cluster, "leader_shell", lambda: shell)
+        with pytest.raises(HttpProblem) as raised:
+            await lab.operator.do(actions.OnNode(action="transfer", node=leader % 3 + 1))
+    assert raised.value.status == 409
 
 
 async def test_what_is_wrong_is_said(line: Line) -> None:

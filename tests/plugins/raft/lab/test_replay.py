@@ -26,8 +26,8 @@ SESSIONS = 20
 async def test_replay_of_random_sessions_comes_to_the_live_hash(tmp_path: Path) -> None:
     found = await run_labs(tmp_path, SESSIONS, seed=7)
     assert (found["verdict"], found["sessions"], found["differing"]) == ("holds", SESSIONS, 0), found
-    # A session may find all nodes down; most do not.
-    assert found["inputs"] > 10 * SESSIONS
+    # A session may find all nodes down, or removed; most do not.
+    assert found["inputs"] > SESSIONS
 
 
 async def test_session_whose_record_was_changed_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
