@@ -281,6 +281,18 @@ def test_the_steps_are_named_and_told_as_they_happen(open_page: Open) -> None:
     expect(page.get_by_role("img", name=re.compile(r"n\d leads term \d+\. .* follow"))).to_be_visible()
 
 
+def test_what_is_not_in_sight_is_loaded_when_a_hand_is_at_the_page(open_page: Open) -> None:
+    visit = open_page("/raft-lab", height=300)
+    expect(visit.page.locator("#phase")).to_have_text("Live.")
+    loaded = [request.url for request in visit.requests]
+    assert not any(url.endswith("/raft-lab/hands.js") for url in loaded)
+
+    visit.page.keyboard.press("Tab")
+
+    expect(visit.page.locator(".experiment")).to_have_count(8)
+    expect(visit.page.locator("#logs td.entry").first).to_be_attached()
+
+
 def test_a_restarted_host_is_noted_after_the_page_has_reconnected(open_page: Open, host_url: str) -> None:
     with urlopen(f"{host_url}/api/raft/state") as answer:
         state = json.load(answer)

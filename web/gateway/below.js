@@ -2,9 +2,9 @@
 // Loaded when somebody gets near to it, so that the lanes are there sooner.
 
 import "/assets/components/copy-text.js";
+import { one as element } from "/assets/dom.js";
 import { BreakIt } from "./break-it.js";
 import { ClientCode } from "./client-code.js";
-import { element } from "./elements.js";
 import { GatewayPlayground } from "./playground.js";
 import { SteadyStream } from "./steady-stream.js";
 

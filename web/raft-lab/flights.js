@@ -15,20 +15,20 @@ const QUIET_MAX = 70;
 /** To the right of its way, so that two that meet are two. */
 const ASIDE = 5;
 
-/** @type {Record<string, [string, string]>} by letter: what it is, and its outline */
-export const KINDS = {
-  A: ["entries", "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0"],
-  a: ["answer", "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0"],
-  H: ["heartbeat", "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0"],
-  V: ["vote wanted", "M0-7L7 0L0 7L-7 0z"],
-  v: ["vote", "M0-5L5 0L0 5L-5 0z"],
-  P: ["pre-vote wanted", "M0-7L7 0L0 7L-7 0z"],
-  p: ["pre-vote", "M0-5L5 0L0 5L-5 0z"],
-  S: ["snapshot", "M-6-6h12v12h-12z"],
-  s: ["snapshot’s answer", "M-3-3h6v6h-6z"],
-  T: ["stand now", "M0-7L6.5 5h-13z"],
-  R: ["read index", "M0-3.5L3.5 2.5h-7z"],
-  r: ["read index’s answer", "M0-3.5L3.5 2.5h-7z"],
+/** @type {Record<string, string>} outlines by letter: entries, votes, snapshots and the rest, as the legend shows them */
+const SHAPES = {
+  A: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0",
+  a: "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0",
+  H: "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0",
+  V: "M0-7L7 0L0 7L-7 0z",
+  v: "M0-5L5 0L0 5L-5 0z",
+  P: "M0-7L7 0L0 7L-7 0z",
+  p: "M0-5L5 0L0 5L-5 0z",
+  S: "M-6-6h12v12h-12z",
+  s: "M-3-3h6v6h-6z",
+  T: "M0-7L6.5 5h-13z",
+  R: "M0-3.5L3.5 2.5h-7z",
+  r: "M0-3.5L3.5 2.5h-7z",
 };
 const QUIET = new Set(["H", "a", "R", "r"]);
 /** Outlined, not filled: questions and answers that change nothing yet. */
@@ -60,7 +60,7 @@ export class Flights {
       if (this.#flying.length >= (isQuiet ? QUIET_MAX : FLIGHTS_MAX)) continue;
       if (this.#place(from) === null || this.#place(to) === null) continue;
       const isLost = takes_ms < 0;
-      const dot = svg("path", { d: isLost ? LOST : KINDS[kind]?.[1] ?? LOST, class: `flight ${looks(kind, isLost, flag)}`, visibility: "hidden" });
+      const dot = svg("path", { d: isLost ? LOST : SHAPES[kind] ?? LOST, class: `flight ${looks(kind, isLost, flag)}`, visibility: "hidden" });
       this.group.append(dot);
       const lasts_ms = Math.min(FLIGHT_MS_MAX, FLIGHT_MS + SLOWED * Math.max(0, takes_ms - 2));
       this.#flying.push({ dot, from, to, since: now_ms, lasts_ms, isLost });

@@ -1,21 +1,13 @@
-// The live lab: its stream, what the page hears of it, and all that a visitor may do.
+// The live lab: its stream, how much of it the page hears, and its hands once they are wanted.
 
-import { TabSet } from "/assets/components/tab-set.js";
+import "/assets/components/tab-set.js";
 import { one, write } from "/assets/dom.js";
-import { requestJson } from "/assets/fetch.js";
 import { ago, counted } from "/assets/format.js";
 import { Stream } from "/assets/stream.js";
-import { offerExport } from "./evidence.js";
-import { RaftExperiments } from "./experiments.js";
+import { wanted } from "/assets/wanted.js";
 import { API, act, whileBusy } from "./lab.js";
 import { Meter } from "./meter.js";
-import { NamedFaults } from "./named-faults.js";
-import { NetworkPanel } from "./network-panel.js";
-import { NodePanel } from "./node-panel.js";
 import { RaftProof } from "./proof.js";
-import { showRules } from "./rules.js";
-import { StorePanel } from "./store-panel.js";
-import { Ticker } from "./ticker.js";
 
 /** @typedef {import("./model.js").Model} Model */
 
@@ -34,13 +26,8 @@ export class Lab {
   #heard;
   #meter = new Meter();
   #proof = one("raft-proof", RaftProof);
-  #experiments = one("raft-experiments", RaftExperiments);
-  #faults = new NamedFaults();
-  #network;
-  #store = new StorePanel();
-  #ticker = new Ticker();
-  /** @type {NodePanel | null} */
-  #nodes = null;
+  /** @type {import("./hands.js").Hands | null} */
+  #hands = null;
   /** @type {Stream | null} */
   #stream = null;
   #isOn = false;
@@ -52,45 +39,35 @@ export class Lab {
   constructor(model, heard) {
     this.#model = model;
     this.#heard = heard;
-    this.#network = new NetworkPanel(model);
     this.#proof.showProblem = heard.showProblem;
-    this.#experiments.model = model;
     const heal = one("#heal", HTMLButtonElement);
     heal.addEventListener("click", () => void whileBusy(heal, one("#heals", HTMLElement), "Healing …", async () => (await act({ action: "heal" })).text));
-    offerExport(heard.showProblem);
-    if (one("#rules-table", HTMLElement).dataset.offered !== undefined) void showRules();
-    void requestJson(`${API}/topologies`).then(({ data }) => this.#experiments.offer(data), heard.showProblem);
   }
 
   /**
-   * Opens the stream; the ring's nodes and links can be pressed from now on.
+   * Opens the stream; the hands come when they are wanted, and then the ring's nodes and links can be pressed.
    * @param {import("./ring.js").RaftRing} ring
    */
   connect(ring) {
-    const tabs = one("tab-set", TabSet);
-    this.#nodes = new NodePanel((id) => {
-      ring.chosen = id;
-    });
-    ring.onNode = (id) => {
-      tabs.show("nodes");
-      this.#nodes?.choose(id);
-    };
-    ring.onLink = (a, b) => {
-      if (this.#isOn) void this.#network.toggle(a, b);
-    };
     this.#stream = new Stream(`${API}/events`, { onEvent: (event) => this.#hear(event), onState: (state) => this.#link(state) });
     setInterval(() => {
       if (this.#stream !== null) this.#link(this.#stream.state);
     }, METER_EVERY_MS);
+    void wanted([one("tab-set", HTMLElement), one("#below", HTMLElement)])
+      .then(() => import("./hands.js"))
+      .then(({ Hands }) => {
+        const hands = new Hands(this.#model, ring, this.#heard.showProblem);
+        this.#hands = hands;
+        ring.onNode = (id) => hands.choose(id);
+        ring.onLink = (a, b) => this.#isOn && hands.toggle(a, b);
+        if (this.#model.document !== null) hands.show();
+        this.enable(this.#isOn);
+      }, this.#heard.showProblem);
   }
 
-  /** Draws the panels. */
+  /** Draws what changed. */
   show() {
-    this.#nodes?.show(this.#model);
-    this.#network.show();
-    this.#store.show(this.#model);
-    this.#faults.show(this.#model);
-    this.#experiments.show();
+    this.#hands?.show();
     const { heals_at, viewers } = this.#model.document.cluster;
     const rest_s = heals_at === null || heals_at === undefined ? null : Math.max(0, Math.round((heals_at - this.#model.document.t) / 1000));
     write(one("#viewers", HTMLElement), `${counted(viewers, "page")} ${viewers === 1 ? "watches" : "watch"}.`);
@@ -99,14 +76,15 @@ export class Lab {
 
   /** @param {readonly import("./model.js").RaftEvent[]} events */
   hear(events) {
-    this.#experiments.hear(events);
+    this.#hands?.hear(events);
   }
 
   /** @param {boolean} isOn whether anything can be done */
   enable(isOn) {
     this.#isOn = isOn;
     this.#proof.enabled = isOn;
-    for (const place of document.querySelectorAll("fieldset[data-needs-lab]")) if (place instanceof HTMLFieldSetElement) place.disabled = !isOn;
+    one("#heal", HTMLButtonElement).disabled = !isOn;
+    for (const place of document.querySelectorAll("fieldset[data-needs-lab]")) if (place instanceof HTMLFieldSetElement) place.disabled = !isOn || this.#hands === null;
   }
 
   /** Tries to connect now. */
@@ -120,7 +98,7 @@ export class Lab {
     if (event.type === "state") this.#heard.onState(JSON.parse(event.data));
     if (event.type !== "delta") return;
     const delta = JSON.parse(event.data);
-    this.#ticker.hear(delta.st ?? []);
+    this.#hands?.tick(delta.st ?? []);
     this.#heard.onDelta(delta);
   }
 

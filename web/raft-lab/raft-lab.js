@@ -6,10 +6,9 @@ import { ProblemNote } from "/assets/components/problem-note.js";
 import { one, write } from "/assets/dom.js";
 import { Problem } from "/assets/fetch.js";
 import { follow } from "/assets/overview.js";
+import { wanted } from "/assets/wanted.js";
 import { Annals } from "./annals.js";
-import { Checks } from "./checks.js";
 import { Lab } from "./live.js";
-import { Logs } from "./logs.js";
 import { Model } from "./model.js";
 import { RaftRing } from "./ring.js";
 import { RaftTimeline } from "./timeline.js";
@@ -24,8 +23,8 @@ const ring = one("raft-ring", RaftRing);
 const timeline = one("raft-timeline", RaftTimeline);
 const problems = one("main problem-note", ProblemNote);
 const log = one("event-log", EventLog);
-const checks = new Checks();
-const logs = new Logs();
+/** @type {import("./below.js").Below | null} null until it is wanted */
+let below = null;
 let annals = new Annals(KEPT_MS);
 let isDirty = false;
 let pluginState = "ready";
@@ -36,6 +35,10 @@ const recording = new URLSearchParams(location.search).get("recording");
 const lab = recording === null ? new Lab(model, { onDelta: heard, onState: began, onLink: linked, showProblem }) : null;
 if (recording !== null) void replay(recording);
 requestAnimationFrame(frame);
+void wanted([one("#logs", HTMLElement), one("#below", HTMLElement)]).then(() => import("./below.js")).then(({ Below }) => {
+  below = new Below();
+  isDirty = true;
+}, showProblem);
 
 follow({
   onOverview: ({ host }) => {
@@ -129,8 +132,7 @@ function show() {
   isDirty = false;
   const { cluster, t } = model.document;
   ring.show(model);
-  logs.show(model);
-  checks.show(model.document.checks);
+  below?.show(model);
   lab?.show();
   const measured_at = recording === null ? model.dateOf(t).getTime() / 1000 : null;
   const figures = /** @type {[string, number | string | null][]} */ ([

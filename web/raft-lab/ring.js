@@ -119,7 +119,7 @@ export class RaftRing extends HTMLElement {
     const key = JSON.stringify([...model.links]) + model.ids.join();
     if (key === this.#linesShown) return;
     this.#linesShown = key;
-    const odd = [...model.links.values()].filter((link) => link.cut || linkWords(link) !== "");
+    const odd = [...model.links.values()].filter((link) => !link.cut && linkWords(link) !== "");
     const parts = [];
     const words = [];
     for (const a of model.ids) {

@@ -4,6 +4,8 @@ import { svg, write } from "/assets/dom.js";
 
 /** @typedef {import("./annals.js").Annals} Annals */
 
+/** The page's type at its usual size. */
+const TYPE_PX = 16;
 const GUTTER = 30;
 const MARKS = 16;
 const BAND = 22;
@@ -18,7 +20,9 @@ export class RaftTimeline extends HTMLElement {
   #drawing = svg("svg", { "aria-hidden": "true" });
   #moving = svg("g");
   #standing = svg("g");
+  /** In the drawing's units, which grow with the page's type. */
   #width = 0;
+  #unit_px = 1;
   #drawn = "";
   /** The moment at the drawing's left: coordinates stay small however long the lab has run. */
   #origin = 0;
@@ -31,7 +35,8 @@ export class RaftTimeline extends HTMLElement {
     this.#drawing.append(this.#moving, this.#standing);
     this.replaceChildren(this.#drawing);
     new ResizeObserver(([entry]) => {
-      this.#width = Math.floor(entry?.contentRect.width ?? 0);
+      this.#unit_px = parseFloat(getComputedStyle(document.documentElement).fontSize) / TYPE_PX;
+      this.#width = Math.floor((entry?.contentRect.width ?? 0) / this.#unit_px);
       this.#drawn = "";
     }).observe(this);
   }
@@ -80,7 +85,7 @@ export class RaftTimeline extends HTMLElement {
   #draw(annals, ids, x) {
     const height = MARKS + BAND + ids.length * LANE + AXIS;
     this.#drawing.setAttribute("viewBox", `0 0 ${this.#width} ${height}`);
-    this.#drawing.setAttribute("height", String(height));
+    this.#drawing.setAttribute("height", String(height * this.#unit_px));
     const parts = annals.bands.flatMap((band) => drawBand(band, x));
     for (const [place, id] of ids.entries()) {
       const y = MARKS + BAND + place * LANE;

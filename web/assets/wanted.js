@@ -1,8 +1,6 @@
-// The page's parts, and when those that are not needed at once are wanted.
+// When those parts of a page are wanted that are not needed at once.
 
 const SIGNS = /** @type {const} */ (["keydown", "pointerdown", "pointermove", "touchstart", "wheel", "focusin"]);
-
-export { one as element } from "/assets/dom.js";
 
 /**
  * Waits until somebody is about to need one of these: it comes into sight, or there is a hand at the page.
