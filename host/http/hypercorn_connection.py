@@ -7,6 +7,8 @@ Hypercorn's own `TCPServer` has faults that this one closes (each has a test tha
   Here a clock looks for peers that take nothing any more, and cuts them.
 - Parts of a body, and the disconnect, are put to an app that has ended, or that is itself the one who puts, and nobody
   ever wakes. Here `_Inbox` lets nobody wait in vain, and a broken connection cancels its app.
+- A connection whose WebSocket handshake was refused stays open, and what its client sent too early is an error that
+  ends the connection without a word. Here it ends in order.
 - HTTP/2 data for a stream that was answered early is a KeyError that ends the connection. Here it is dropped.
 - Closing with unread bytes makes the kernel send a reset, which can destroy an early answer (413) on its way. Here the
   rest is read for a moment first.
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h2.exceptions
+import h11
 import structlog
 import trio
 from hypercorn.config import Config
@@ -185,7 +188,11 @@ class Connection:
                 return
             if not data:
                 return
-            await self._protocol.handle(RawData(bytes(data)))
+            try:
+                await self._protocol.handle(RawData(bytes(data)))
+            except h11.LocalProtocolError:
+                # The peer went on where it had to wait (frames behind a handshake), and hypercorn answered it twice.
+                self.end()
             self._mend_streams()
 
     async def _leave(self) -> None:
@@ -265,8 +272,14 @@ class Connection:
         self._reading.cancel(reason="the connection is broken")
 
     def _mend_streams(self) -> None:
-        """Have HTTP/2 tolerate data for streams it has closed. Anew after each read: an upgrade swaps the protocol."""
+        """Have HTTP/2 tolerate data for streams it has closed. Anew after each read: an upgrade swaps the protocol.
+
+        And end a connection whose WebSocket handshake was refused before any app saw it, which hypercorn leaves open.
+        """
         inner = self._protocol.protocol
+        stream = getattr(inner, "stream", None)
+        if isinstance(stream, WSStream) and stream.closed and stream.app_put is None:
+            self.end()
         if isinstance(inner, H2Protocol) and not isinstance(inner.streams, Streams):
             inner.streams = Streams(inner.streams)
 

@@ -432,9 +432,9 @@ HYPERCORN: dict[tuple[str, str], tuple[str, ...]] = {
     ("silent", "hypercorn waits for what is not to come, or takes it for HTTP/2"): (
         "HTTP/2 preface",
         "a size of more than 64 bits",
+    ),
+    ("400", "hypercorn refuses every handshake that it does not like so"): (
         "upgrade in 1.0",
         "WebSocket of another version",
-        "WebSocket without a key",
-        "WebSocket with a short key",
     ),
 }
