@@ -19,7 +19,7 @@ from plugins.raft.core.messages import Message
 from plugins.raft.core.node import Node
 from plugins.raft.core.prng import Prng
 from plugins.raft.core.sessions import Sessions
-from plugins.raft.core.settings import NEVER_US
+from plugins.raft.core.settings import NEVER_US, Settings
 from plugins.raft.lab import frozen
 from plugins.raft.lab.links import Link, Links
 from plugins.raft.lab.narrate import Told
@@ -243,7 +243,7 @@ class SimulatedLab:
             self._say("disk", machine.id, f"n{machine.id} does not start: its disk is {why}")
             return
         durable, seed, clock_us = disk.recover(), self._prng.next() >> 1, machine.clock(self.now)
-        settings = self._settings.get(machine.id) or next(iter(self._settings.values()))
+        settings = self._settings.get(machine.id) or next(iter(self._settings.values()), Settings())
         machine.started(Node(machine.id, settings, durable, Prng(seed), clock_us))
         self._stores[machine.id] = Sessions(KeyValue())
         self._record(Step(BOOT, self.now, machine.id, clock_us, encode_boot(durable, seed, settings)), None)
