@@ -8,6 +8,7 @@ sockets are looked at every few milliseconds.
 
 import select
 import socket
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import structlog
@@ -20,6 +21,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
 # The shortest and longest time between two looks at the clocks.
 TICK_S_MIN, TICK_S_MAX = 0.02, 0.5
+# Connections that are looked at before others have their turn.
+_LOOKS_PER_TURN = 256
 
 
 async def run_clocks(shared: Shared) -> None:
@@ -29,7 +32,12 @@ async def run_clocks(shared: Shared) -> None:
     shortest_s = min(*waits, limits.websocket_pong_s, limits.websocket_close_s)
     while True:
         shared.note_time()
-        for connection in list(shared.connections.values()):
+        for count, (number, connection) in enumerate(list(shared.connections.items()), 1):
+            if not count % _LOOKS_PER_TURN:
+                await trio.lowlevel.checkpoint()
+            if shared.connections.get(number) is not connection:
+                # It has ended meanwhile, and another may have its number.
+                continue
             try:
                 connection.tick(shared.now_s)
             except Exception:
@@ -47,9 +55,11 @@ class Watch:
 
     def add(self, connection: Connection) -> None:
         """Watch a connection."""
-        if self._epoll is not None:
-            connection.wire.is_watched = True
-            self._epoll.register(connection.wire.sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        # The kernel limits how many sockets a user may have watched; who is beyond waits by Trio's means.
+        with suppress(OSError):
+            if self._epoll is not None:
+                self._epoll.register(connection.wire.sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+                connection.wire.is_watched = True
 
     async def run(self) -> None:
         """Watch for ever. Closes the epoll."""
