@@ -86,7 +86,7 @@ export class Pointers {
     if (this.#tool && this.#isPenDown && event.pointerType === "touch") return;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#canvas.focus({ preventScroll: true });
-    this.#down.set(event.pointerId, { left: event.offsetX, top: event.offsetY });
+    this.#down.set(event.pointerId, this.#at(event));
     const isPalm = event.pointerType === "touch" && performance.now() - this.#penAt < PEN_STAYS_MS;
     if (this.#down.size > 1) {
       // A second finger: it was no stroke.
@@ -109,7 +109,8 @@ export class Pointers {
   /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#down.get(event.pointerId);
-    const [x, y] = this.#desk.view.toBoard(event.offsetX, event.offsetY);
+    const { left, top } = this.#at(event);
+    const [x, y] = this.#desk.view.toBoard(left, top);
     this.place = { x, y };
     if (before && this.#isPanning) this.#drag(event, before);
     else if (this.#tool && event.pointerId === this.#drawing) {
@@ -120,7 +121,7 @@ export class Pointers {
       tool.hover?.(this.#spotOf(event));
       this.#canvas.dataset.cursor = tool.cursor;
     }
-    if (before) this.#down.set(event.pointerId, { left: event.offsetX, top: event.offsetY });
+    if (before) this.#down.set(event.pointerId, { left, top });
     this.#desk.dispatchEvent(new Event("moved"));
   }
 
@@ -143,7 +144,7 @@ export class Pointers {
   /** One finger moves the board, two also zoom it. @param {PointerEvent} event @param {{left: number, top: number}} before */
   #drag(event, before) {
     const { view } = this.#desk;
-    const now = { left: event.offsetX, top: event.offsetY };
+    const now = this.#at(event);
     const other = [...this.#down].find(([id]) => id !== event.pointerId)?.[1];
     if (!other) view.pan(now.left - before.left, now.top - before.top);
     else {
@@ -199,9 +200,15 @@ export class Pointers {
     else delete this.#canvas.dataset.space;
   }
 
+  /** Where on the canvas: browsers differ in the offsets of coalesced events. @param {PointerEvent | MouseEvent} event */
+  #at({ clientX, clientY }) {
+    const box = this.#canvas.getBoundingClientRect();
+    return { left: clientX - box.left, top: clientY - box.top };
+  }
+
   /** @param {PointerEvent | MouseEvent} event @returns {Spot} */
   #spotOf(event) {
-    const [left, top] = [event.offsetX, event.offsetY];
+    const { left, top } = this.#at(event);
     const [x, y] = this.#desk.view.toBoard(left, top);
     const isPen = event instanceof PointerEvent && event.pointerType === "pen";
     const pressure = isPen ? event.pressure : 0.5;
