@@ -34,7 +34,7 @@ class Delivery:
         """Serve an answer that was kept."""
         exchange.cache = "hit"
         self._telemetry.live.step(exchange.request_id, "hit")
-        exchange.provider, exchange.usage = entry.provider, entry.usage
+        exchange.provider, exchange.upstream_model, exchange.usage = entry.provider, entry.model, entry.usage
         self._telemetry.saved(entry.usage, entry.cost_nano_usd)
         target_headers = self._store.headers_of(entry, age_ms)
         exchange.status = 200

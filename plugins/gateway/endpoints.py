@@ -10,7 +10,7 @@ from typing import Any, Final
 import trio
 
 from host.api import HttpProblem, Receive, Scope, Send, read_body
-from plugins.gateway.admission import Admission, Key
+from plugins.gateway.admission import Key
 from plugins.gateway.answering import send_error, send_whole
 from plugins.gateway.asked import (
     FORWARDED,
@@ -30,14 +30,11 @@ from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.usage import estimate_tokens
 from plugins.gateway.delivery import Delivery
 from plugins.gateway.exchange import Exchange, is_leaving
-from plugins.gateway.limits import OwnLimits
+from plugins.gateway.lasting import Lasting
 from plugins.gateway.models import model_document, models_document
 from plugins.gateway.pipeline import Pipeline, no_answer, now_ms
-from plugins.gateway.presence import Presence
 from plugins.gateway.settings import Settings
-from plugins.gateway.store import Store
 from plugins.gateway.targets import Route, Targets
-from plugins.gateway.telemetry import Telemetry
 from plugins.gateway.upstream import RELAYED
 
 MODELS: Final = "/v1/models"
@@ -49,25 +46,22 @@ SHADOWS_MAX: Final = 64
 class Api:
     """The app behind `/v1`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        targets: Targets,
-        pipeline: Pipeline,
-        store: Store,
-        admission: Admission,
-        limits: OwnLimits,
-        telemetry: Telemetry,
-        presence: Presence,
-    ) -> None:
-        self.delivery = Delivery(pipeline, store, telemetry, presence, entry_bytes_max=settings.cache.entry_bytes_max)
+    def __init__(self, settings: Settings, targets: Targets, pipeline: Pipeline, lasting: Lasting) -> None:
+        self.delivery = Delivery(
+            pipeline,
+            lasting.store,
+            lasting.telemetry,
+            lasting.presence,
+            entry_bytes_max=settings.cache.entry_bytes_max,
+        )
         self._settings = settings
         self._targets = targets
         self._pipeline = pipeline
-        self._store = store
-        self._admission = admission
-        self._limits = limits
-        self._telemetry = telemetry
+        self._store = lasting.store
+        self._admission = lasting.admission
+        self._limits = lasting.limits
+        self._telemetry = lasting.telemetry
+        self._spans = lasting.spans
         self._memo: OrderedDict[bytes, Asked] = OrderedDict()
         self._shadows = 0
 
@@ -105,6 +99,8 @@ class Api:
             self._telemetry.in_flight -= 1
             if surface:
                 self._telemetry.finished(exchange.record())
+                if self._spans is not None:
+                    self._spans.finished(exchange)
 
     async def _serve_others(self, exchange: Exchange, path: str) -> None:
         method = exchange.scope["method"]

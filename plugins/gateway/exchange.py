@@ -35,6 +35,7 @@ class Exchange:
         "status",
         "stream",
         "surface",
+        "upstream_model",
         "usage",
     )
 
@@ -49,7 +50,7 @@ class Exchange:
         self.status = 0
         self.error = ""
         self.cache = "bypass"
-        self.model = self.provider = self.key = ""
+        self.model = self.provider = self.upstream_model = self.key = ""
         self.stream = self.has_begun = False
         self.content_type = EVENTS
         self.attempts = 0
@@ -64,6 +65,7 @@ class Exchange:
     def answered_by(self, meta: Meta) -> None:
         """Who answers it."""
         self.provider = meta.target.provider.name
+        self.upstream_model = meta.target.model
         self.first_token_us = meta.first_token_us
 
     def failed(self, error: ApiError) -> None:

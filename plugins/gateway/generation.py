@@ -4,34 +4,14 @@ Requests stay with the generation that they began with, to their last token, whi
 use what lasts as long as the plugin's run: connections, breakers of targets that are still the same, cache, keys.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from host.api import TrioTransport
-from plugins.gateway.admission import Admission
 from plugins.gateway.endpoints import Api
-from plugins.gateway.limits import OwnLimits
+from plugins.gateway.lasting import Lasting
 from plugins.gateway.pipeline import Pipeline
-from plugins.gateway.presence import Presence
 from plugins.gateway.settings import Settings
-from plugins.gateway.simulated.server import SimulatedProvider
-from plugins.gateway.store import Store
 from plugins.gateway.targets import Targets
-from plugins.gateway.telemetry import Telemetry
 from plugins.gateway.upstream import Upstreams
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """What all generations of one run of the plugin share."""
-
-    transport: TrioTransport
-    simulated: Sequence[SimulatedProvider]
-    store: Store
-    admission: Admission
-    limits: OwnLimits
-    telemetry: Telemetry
-    presence: Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +28,7 @@ def generation(settings: Settings, lasting: Lasting, before: Generation | None =
     """Put the next generation together. Targets that are the same as before keep their health and their figures."""
     targets = Targets(settings, lasting.simulated, before=before.targets if before is not None else None)
     pipeline = Pipeline(settings, Upstreams(lasting.transport, settings.clocks), lasting.telemetry)
-    api = Api(
-        settings,
-        targets,
-        pipeline,
-        lasting.store,
-        lasting.admission,
-        lasting.limits,
-        lasting.telemetry,
-        lasting.presence,
-    )
+    api = Api(settings, targets, pipeline, lasting)
     if before is not None:
         api.delivery.nursery = before.api.delivery.nursery
     return Generation(settings, targets, pipeline, api)

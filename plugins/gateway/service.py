@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -11,8 +11,9 @@ from host.api import Figure, PluginContext, PoolLimits, Receive, Scope, Send, Tr
 from plugins.gateway.admin_routes import AdminRoutes
 from plugins.gateway.admission import Admission
 from plugins.gateway.core.dialects.table import Dialect
-from plugins.gateway.generation import Lasting, generation
+from plugins.gateway.generation import generation
 from plugins.gateway.keys import KeyDesk
+from plugins.gateway.lasting import Lasting
 from plugins.gateway.limits import OwnLimits, SharedLimits
 from plugins.gateway.pipeline import now_ms
 from plugins.gateway.presence import Presence
@@ -22,6 +23,9 @@ from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.stats import Stats
 from plugins.gateway.store import Store
 from plugins.gateway.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from plugins.gateway.spans import Spans
 
 METRICS_INTERVAL_S: Final = 1.0
 IDLE_MAX: Final = 256
@@ -38,8 +42,10 @@ _FIXED: Final[tuple[Callable[[Settings], Any], ...]] = (
     lambda settings: (settings.use_postgres, settings.use_redis),
     lambda settings: (settings.upstream_connections_max, settings.body_bytes_max, settings.clocks.total),
     lambda settings: settings.simulated.enabled == "off",
+    lambda settings: settings.traces,
 )
-"""What a run is built on: services, the pool of connections, the limits of its mount, the servers that it starts."""
+"""What a run is built on: services, the pool of connections, the limits of its mount, the servers that it starts, the
+thread that sends its spans."""
 _STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -70,6 +76,7 @@ class Gateway:
             self.limits,
             self.telemetry,
             self._presence,
+            _spans(settings, self._dialect_of),
         )
         self.current = generation(settings, self._lasting)
         self._retries_refused_before = 0
@@ -143,6 +150,13 @@ class Gateway:
             yield
         finally:
             await self.transport.aclose()
+            if self._lasting.spans is not None:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(self._lasting.spans.close, limiter=self.ctx.threads)
+
+    def _dialect_of(self, provider: str) -> str:
+        known = self.current.targets.providers.get(provider)
+        return known.dialect if known is not None else ""
 
     async def _keep_metrics(self) -> None:
         while True:
@@ -163,6 +177,15 @@ class Gateway:
             }
             self.telemetry.publish(gauges, worst)
             await trio.sleep(METRICS_INTERVAL_S)
+
+
+def _spans(settings: Settings, dialect_of: Callable[[str], str]) -> "Spans | None":
+    if not settings.traces.endpoint:
+        return None
+    # OpenTelemetry is large, and loaded only where it is wanted.
+    from plugins.gateway.spans import Spans
+
+    return Spans(settings.traces, dialect_of)
 
 
 def _simulated(settings: Settings) -> dict[str, SimulatedProvider]:

@@ -161,6 +161,17 @@ class CacheSettings(Part):
     single_flight: bool = True
 
 
+class TracesSettings(Part):
+    """OpenTelemetry: a span for each request, without prompt or answer, to a collector that speaks OTLP over HTTP."""
+
+    endpoint: str = Field(
+        default="", pattern=r"^(https?://\S+)?$", description="http://127.0.0.1:4318/v1/traces; none: no spans."
+    )
+    headers: dict[str, Secret] = Field(default={}, description="Sent to the collector, for one its key.")
+    service_name: str = "quartet-gateway"
+    ratio: float = Field(default=1.0, ge=0, le=1, description="Of the requests whose clients did not decide it.")
+
+
 class Settings(Part):
     """Everything the gateway can be told."""
 
@@ -180,6 +191,7 @@ class Settings(Part):
     breaker: BreakerSettings = BreakerSettings()
     hedge: HedgeSettings = HedgeSettings()
     cache: CacheSettings = CacheSettings()
+    traces: TracesSettings = TracesSettings()
 
     @model_validator(mode="after")
     def _providers_are_complete(self) -> Self:
