@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
 from psycopg import errors as sql_error
 from psycopg.types.json import Jsonb
 
@@ -118,6 +119,8 @@ class Venues:
     def __init__(self, postgres: "Postgres") -> None:
         self._postgres = postgres
         self._houses: OrderedDict[int, EventHouse] = OrderedDict()
+        # One reads a large house, and all who came meanwhile find it.
+        self._reading = trio.Lock()
 
     async def import_plan(self, plan: VenuePlan) -> int:
         """Keep a plan as a venue; its id.
@@ -197,6 +200,10 @@ class Venues:
         event = await self._postgres.fetch_one(_EVENT, [event_id])
         if event is None:
             return None
+        async with self._reading:
+            return self._houses.get(event_id) or await self._read(event_id, event)
+
+    async def _read(self, event_id: int, event: Any) -> EventHouse:
         rows = await self._postgres.fetch_all(_PLACES, [event_id])
         tiers = await self._postgres.fetch_all(_TIERS, [event_id])
         areas = await self._postgres.fetch_all(_AREAS, [event_id])

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+import trio
 
 from host.api import ServiceUnavailable
 from plugins.frontrow.core.samples import arena
@@ -82,6 +83,24 @@ async def test_arena_of_20_000_seats_is_imported_and_searched(client, front_row)
     letters = (await state(client, event["id"]))["seats"]
     assert (len(letters), letters.count("h")) == (20_000, 8)
     assert len(arena()["sections"]) == 80
+
+
+async def test_many_who_ask_for_a_house_at_once_have_it_read_once(client, front_row, monkeypatch):
+    event_id, _, _ = await open_house(client)
+    front_row.venues._houses.clear()
+    reads = 0
+    read = type(front_row.venues)._read
+
+    async def counted(self, *args):
+        nonlocal reads
+        reads += 1
+        return await read(self, *args)
+
+    monkeypatch.setattr(type(front_row.venues), "_read", counted)
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(front_row.venues.house, event_id)
+    assert reads == 1
 
 
 async def test_best_seats_are_held_side_by_side_until_there_are_none(client):
