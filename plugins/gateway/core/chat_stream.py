@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from plugins.gateway.core.chunk_shape import ChunkShape
 from plugins.gateway.core.reading import Malformed, Seed, parse_object, raise_if_error
 from plugins.gateway.core.sse import DONE, frame
 from plugins.gateway.core.usage import Usage, usage_of_openai
@@ -47,6 +48,7 @@ class ChatReader:
         "_id",
         "_model",
         "_seed",
+        "_shape",
         "has_started",
         "is_done",
         "is_final",
@@ -69,6 +71,7 @@ class ChatReader:
         self._created = 0
         self._model = ""
         self._choices: dict[int, _Choice] = {}
+        self._shape = ChunkShape()
 
     def feed(self, name: str, data: bytes) -> list[bytes]:
         """See `Reader`."""
@@ -76,9 +79,16 @@ class ChatReader:
             return []
         if data.startswith(b"[DONE]"):
             return self._finish()
+        text = self._shape.text_of(data)
+        if text is not None:
+            self.output_bytes += len(text)
+            return [frame(data)]
         chunk = parse_object(data)
         raise_if_error(chunk)
-        return self.feed_chunk(chunk, data)
+        frames = self.feed_chunk(chunk, data)
+        if frames and frames[0] == frame(data):
+            self._learn(chunk["choices"], data)
+        return frames
 
     def feed_chunk(self, chunk: dict[str, Any], data: bytes | None) -> list[bytes]:
         """The same for a chunk that was parsed, or made, already. `data` None: it has to be written anew."""
@@ -121,6 +131,13 @@ class ChatReader:
         if not self._choices or not all(choice.finish_reason for choice in self._choices.values()):
             raise Malformed("its stream ended without a finish_reason")
         return self._finish()
+
+    def _learn(self, choices: list[dict[str, Any]], data: bytes) -> None:
+        """Remember the shape of a chunk that went out as it came, where the next of that shape needs no look inside."""
+        if len(choices) == 1 and choices[0]["finish_reason"] is None and choices[0]["delta"].keys() == {"content"}:
+            text = choices[0]["delta"]["content"]
+            if text:
+                self._shape.learn(data, text)
 
     def _finish(self) -> list[bytes]:
         if not self._choices:
