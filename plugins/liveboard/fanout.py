@@ -61,8 +61,14 @@ class Slot:
 
 @dataclass(slots=True)
 class Deliveries:
-    """What a room's outlets have sent. `skipped` are tellings of presence and people that a slow client did not get."""
+    """What a room's outlets have sent.
 
+    `relayed` are operations times the others who were there when they were saved; `operations` is all that was sent
+    to anybody, the author's own and late joiners' boards included. `skipped` are tellings of presence and people that
+    a slow client did not get.
+    """
+
+    relayed: int = 0
     operations: int = 0
     frames: int = 0
     bytes: int = 0
@@ -83,8 +89,9 @@ class Fanout:
         self._frames: dict[int, tuple[int, WebSocketFrame]] = {}
         self._frames_kept = frames_kept
 
-    def committed(self, first: int) -> None:
-        """The log has grown from revision `first` on: build the frames, and wake everybody."""
+    def committed(self, first: int, is_ours: bool) -> None:
+        """The log has grown from revision `first` on, by clients of this host or not: build frames, wake everybody."""
+        self.deliveries.relayed += (self.log.rev - first + 1) * max(0, len(self.outlets) - is_ours)
         while first <= self.log.rev:
             data, last = self.log.page(first, self.chunk_bytes)
             self._frames[first] = (last, WebSocketFrame.binary(data))

@@ -56,8 +56,7 @@ class Room:
         self.idle_since: float | None = None
         self.is_closed = False
         self.sessions: set[Any] = set()
-        self.checks_passed = 0
-        self.checks_failed = 0
+        self.counts = Counter(checks_passed=0, checks_failed=0, joined=0, resumed=0, resynced=0)
         self.scope = trio.CancelScope()
         self._store = store
         self._publish = publish
@@ -125,9 +124,9 @@ class Room:
         """Compare what a client has with the board at that revision."""
         if rev <= self.log.rev:
             if self.log.digest_at(rev) == digest:
-                self.checks_passed += 1
+                self.counts["checks_passed"] += 1
             else:
-                self.checks_failed += 1
+                self.counts["checks_failed"] += 1
                 self._logger.error("a client's board differs", room=self.id, rev=rev)
 
     def hear(self, sender: bytes, kind: bytes, payload: bytes, now: float) -> None:
@@ -174,9 +173,7 @@ class Room:
 
     def tally(self) -> Counter[str]:
         """What this room has come to on this host."""
-        counts = Counter(asdict(self.committer.counts) | asdict(self.fanout.deliveries))
-        counts.update(checks_passed=self.checks_passed, checks_failed=self.checks_failed)
-        return counts
+        return Counter(asdict(self.committer.counts) | asdict(self.fanout.deliveries) | self.counts)
 
     def _rules(self) -> Rules:
         settings = self.settings
@@ -189,7 +186,7 @@ class Room:
         )
 
     def _on_saved(self, first: int, is_ours: bool) -> None:
-        self.fanout.committed(first)
+        self.fanout.committed(first, is_ours)
         if is_ours:
             self._publish(self.id, REV, self.log.rev.to_bytes(8, "big"))
 

@@ -126,8 +126,8 @@ class RoomRoutes:
                 "key": public_key(room.row.secret, room.id),
                 "bytes": log.bytes,
                 "clients": len(room.presence.people()),
-                "checks_passed": room.checks_passed,
-                "checks_failed": room.checks_failed,
+                "checks_passed": room.counts["checks_passed"],
+                "checks_failed": room.counts["checks_failed"],
             }
         )
 

@@ -15,10 +15,12 @@ from plugins.liveboard.settings import Settings
 from plugins.liveboard.store import Store
 
 COUNTS_INTERVAL_S: Final = 1.0
+LAST_COUNTS_S: Final = 2.0
+"""How long the last counts may take to be added when the plugin stops."""
 EXPIRE_INTERVAL_S: Final = 3600.0
 TOTALS: Final = {
     "saved": "saved",
-    "operations": "relayed",
+    "relayed": "relayed",
     "checks_passed": "checks_passed",
     "checks_failed": "checks_failed",
 }
@@ -38,6 +40,9 @@ class Liveboard:
         self.router = Router()
         self.totals: dict[str, int] = {}
         self._measured_at: float | None = None
+        self._exported: Counter[str] = Counter()
+        # Counted, and not in the database yet.
+        self._fresh: Counter[str] = Counter()
         RoomRoutes(self.rooms, ctx.threads, self.figures_document).add_to(self.router)
         self.router.websocket("/api/liveboard/rooms/{room}/socket")(self.entrance.serve)
 
@@ -88,30 +93,38 @@ class Liveboard:
         self.rooms.leave()
 
     async def _keep_counts(self) -> None:
-        """Export what the hot paths count, once a second, and add it to the totals in the database."""
-        exported: Counter[str] = Counter()
-        unsaved: Counter[str] = Counter(dict.fromkeys(TOTALS.values(), 0))
-        while True:
-            tally = self.rooms.tally()
-            metrics = self.ctx.metrics
-            for name, value in tally.items():
-                metrics[f"{name}_total"].inc(value - exported[name])
-                if name in TOTALS:
-                    unsaved[TOTALS[name]] += value - exported[name]
-            exported = tally
-            metrics["hints_dropped"].set(self.rooms.hints_dropped)
-            metrics["rooms"].set(len(self.rooms.open))
-            metrics["clients"].set(self._clients())
-            metrics["uncommitted"].set(sum(len(room.committer.waiting) for room in self.rooms.open.values()))
-            try:
-                if any(unsaved.values()) or not self.totals:
-                    self.totals = await self.store.add_totals(unsaved)
-                    unsaved = Counter(dict.fromkeys(TOTALS.values(), 0))
-                self._measured_at = time.time()
-            except DOWN:
-                # What is not added now is added later; an unknown outcome may count a second twice.
-                pass
-            await trio.sleep(COUNTS_INTERVAL_S)
+        """Export what the hot paths count, once a second, and add it to the totals in the database; once more at the
+        end."""
+        try:
+            while True:
+                await self._count()
+                await trio.sleep(COUNTS_INTERVAL_S)
+        finally:
+            with trio.move_on_after(LAST_COUNTS_S, shield=True):
+                await self._count()
+
+    async def _count(self) -> None:
+        tally, metrics = self.rooms.tally(), self.ctx.metrics
+        for name, value in tally.items():
+            metrics[f"{name}_total"].inc(value - self._exported[name])
+            if name in TOTALS:
+                self._fresh[TOTALS[name]] += value - self._exported[name]
+        self._exported = tally
+        metrics["hints_dropped"].set(self.rooms.hints_dropped)
+        metrics["rooms"].set(len(self.rooms.open))
+        metrics["clients"].set(self._clients())
+        metrics["uncommitted"].set(sum(len(room.committer.waiting) for room in self.rooms.open.values()))
+        adding, self._fresh = self._fresh, Counter()
+        try:
+            if any(adding.values()) or not self.totals:
+                # Also the zeros, so that what never happened is said to be 0.
+                self.totals = await self.store.add_totals(dict.fromkeys(TOTALS.values(), 0) | adding)
+            self._measured_at = time.time()
+        except ServiceUnavailable:
+            self._fresh.update(adding)
+        except OutcomeUnknown:
+            # Added perhaps: a number to beat is rather too small than too large.
+            pass
 
     async def _expire(self) -> None:
         while True:

@@ -166,6 +166,7 @@ class Session:
         """Say where the board stands. From here to `stream_from` nothing waits, so nothing can come between."""
         hello, room, log = self.hello, self.room, self.room.log
         is_prefix = hello.rev <= log.rev and (hello.rev == 0 or log.digest_at(hello.rev) == hello.digest)
+        room.counts["resynced" if not is_prefix else "resumed" if hello.rev else "joined"] += 1
         versions = () if is_prefix else sorted_versions(log.board.versions)[: f.VERSIONS_SITES_MAX]
         welcome = f.Welcome(
             f.PROTOCOL_VERSION,

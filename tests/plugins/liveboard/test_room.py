@@ -411,6 +411,38 @@ async def test_certificate_holds_and_is_signed_with_the_key_of_the_room(host) ->
     ]
 
 
+async def test_what_was_relayed_is_counted_across_restarts(postgres_url, redis_url, tmp_path) -> None:
+    for number in (1, 2):
+        async with open_host(postgres_url, redis_url, tmp_path) as host:
+            people = [Client() for _ in range(3)]
+            async with contextlib.AsyncExitStack() as stack:
+                for person in people:
+                    await stack.enter_async_context(person.connected(host.url, f"room-{number}"))
+                await people[0].draw(stroke(1), stroke(2))
+                for person in people:
+                    await person.has(2)
+    async with open_host(postgres_url, redis_url, tmp_path) as host:
+        with trio.fail_after(30):
+            while not (totals := (await host.http.get("/api/liveboard/figures")).json()["totals"]):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+    assert totals == {"saved": 4, "relayed": 8, "checks_passed": 0, "checks_failed": 0}
+
+
+async def test_those_who_join_resume_and_are_merged_are_counted(host) -> None:
+    client = Client()
+    async with client.connected(host.url, "room"):
+        await client.draw(stroke(1), stroke(2))
+        await client.saved()
+    async with client.connected(host.url, "room"):
+        pass
+    other = Client()
+    other.rev = 1
+    async with other.connected(host.url, "room"):
+        pass
+    here = (await host.http.get("/api/liveboard/figures")).json()["here"]
+    assert (here["joined"], here["resumed"], here["resynced"]) == (1, 1, 1)
+
+
 async def test_proof_holds(host) -> None:
     answer = (await host.http.post("/api/liveboard/proof", json={"seed": 7, "seeds": 5})).json()
     assert (answer["verdict"], answer["converged"]) == ("holds", 5)
