@@ -7,6 +7,7 @@ import { Annals } from "../../web/raft-lab/annals.js";
 import { guesses } from "../../web/raft-lab/guesses.js";
 import { Meter } from "../../web/raft-lab/meter.js";
 import { Model } from "../../web/raft-lab/model.js";
+import { sends } from "../../web/raft-lab/sends.js";
 import { linkWords, listed, networkWords, nodeWords, ringWords, sentence } from "../../web/raft-lab/words.js";
 
 const node = (more = {}) => /** @type {any} */ ({ state: "up", role: "follower", member: "voter", term: 7, vote: 1, commit: 4, last: 5, snapshot: 0, deadline: null, timeout: null, clock: 1000, disk: "ok", reason: "", log: [[4, 7, "c", "put a=1"], [5, 7, "c", "put a=2"]], ...more });
@@ -125,6 +126,11 @@ test("the meter counts what was heard of late", () => {
   assert.ok(Math.abs(frames_per_s - 20) <= 0.5);
   assert.ok(Math.abs(bytes_per_s - 20_000) <= 500);
   assert.equal(meter.read(20_000).frames_per_s, 0);
+});
+
+test("a step's messages are read off its effects", () => {
+  const effects = ["write term 3, vote n2", "send VoteResponse to n2 (no)", "send AppendEntries to n4", "answer a client: refused"];
+  assert.deepEqual(sends({ node: 1, t: 90, effects }), [["v", 1, 2, 90, 1, 1, 0, 0], ["A", 1, 4, 90, 1, 0, 0, 0]]);
 });
 
 /**

@@ -84,5 +84,5 @@ function cell({ commit, snapshot, log }, index, truth) {
   const apart = isApart(entry, truth);
   classes.push("entry", `term-${term % HUES}`, isCommitted ? "is-committed" : "is-open", apart ? "is-apart" : "");
   const title = `entry ${index} of term ${term}: ${text}${isCommitted ? "" : " (not known to be committed)"}${apart ? " (not what the leader has)" : ""}`;
-  return html("td", { class: classes.filter(Boolean).join(" "), title }, html("b", {}, apart ? `≠${term}` : String(term)), html("span", {}, text));
+  return html("td", { class: classes.filter(Boolean).join(" "), title }, html("b", {}, apart ? `≠${term}` : String(term)), " ", html("span", {}, text));
 }

@@ -90,7 +90,7 @@ export class NodePanel {
       const radio = html("input", { type: "radio", name: "target", value: id, checked: id === this.#target });
       radio.addEventListener("change", () => this.#chosen(id));
       const cells = (id === "leader" ? [5] : [1, 1, 1, 1, 1]).map((span, place) => html("td", { colspan: span > 1 && span, class: place > 0 && "number" }));
-      const name = html("label", { class: "pick" }, radio, html("span", {}, id === "leader" ? "the leader" : `n${id}`));
+      const name = html("label", { class: "pick" }, radio, html("span", {}, id === "leader" ? "leader" : `n${id}`));
       this.#rows.set(id, { row: html("tr", {}, html("th", { scope: "row" }, name), ...cells), cells, radio });
     }
     this.#body.replaceChildren(...[...this.#rows.values()].map(({ row }) => row));

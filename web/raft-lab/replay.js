@@ -6,6 +6,7 @@ import { requestJson } from "/assets/fetch.js";
 import { Annals } from "./annals.js";
 import { API } from "./lab.js";
 import { Model } from "./model.js";
+import { sends } from "./sends.js";
 import { StepCard } from "./steps.js";
 
 /** @typedef {import("./model.js").Message} Message */
@@ -44,6 +45,7 @@ export class Replay {
   constructor(shown) {
     this.#shown = shown;
     shown.model.pace = 0;
+    one(".stage", HTMLElement).dataset.recording = "";
     for (const part of document.querySelectorAll("[data-live-only]")) if (part instanceof HTMLElement) part.hidden = true;
     for (const part of document.querySelectorAll("[data-replay-only]")) if (part instanceof HTMLElement) part.hidden = false;
     this.#steps = new StepCard();
@@ -150,7 +152,7 @@ export class Replay {
     this.#step = wanted;
     this.#asked += 1;
     const asked = this.#asked;
-    const [state, document_] = await Promise.all([
+    const [state, found] = await Promise.all([
       requestJson(`${API}/recordings/${encodeURIComponent(this.#id)}/state?step=${wanted}`, { timeout_ms: LOAD_TIMEOUT_MS }),
       this.#steps.of(wanted),
     ]);
@@ -159,8 +161,8 @@ export class Replay {
     this.#at = place < 0 ? frames.length : place;
     this.#shown.onJump();
     this.#shown.model.begin({ ...this.#start(), ...state.data, checks: this.#recording.checks, scenario: null, events: [] }, performance.now());
-    this.#steps.show(document_, wanted, this.#recording);
-    this.#tell(document_?.m ?? []);
+    this.#steps.show(found, wanted, this.#recording);
+    this.#tell(found === null ? [] : sends(found));
   }
 
   /** @param {number} frame */

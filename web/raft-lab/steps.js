@@ -18,7 +18,6 @@ const TIMEOUT_MS = 60_000;
  * @property {string} text
  * @property {string[]} effects
  * @property {string | null} [action] of the specification
- * @property {import("./model.js").Message[]} [m]
  */
 
 export class StepCard {
