@@ -1,8 +1,6 @@
 // The proof drawer: this page's digest beside everybody's and the server's.
 
 import { requestJson } from "/assets/fetch.js";
-import { breaking } from "./breaking.js";
-import { certificates } from "./certificates.js";
 import { headersOf } from "./place.js";
 
 /** @typedef {import("./board.js").Board} Board */
@@ -19,6 +17,8 @@ export class Proof {
   #room;
   /** The server's digest at the revision that this page had when it asked. @type {Row | null} */
   #server = null;
+  /** Makes the drawer's buttons work, once. @type {(() => Promise<void>) | null} */
+  #load;
   #drawer = byId("proof");
   #opener = byId("open-proof");
 
@@ -26,13 +26,16 @@ export class Proof {
   constructor(board, desk, place) {
     this.#board = board;
     this.#room = place.room;
-    this.#opener.addEventListener("click", () => this.#open(this.#drawer.hidden === true));
-    byId("close-proof").addEventListener("click", () => this.#open(false));
+    this.#opener.addEventListener("click", () => this.toggle());
+    byId("close-proof").addEventListener("click", () => void this.#open(false));
     this.#drawer.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#open(false);
+      if (event.key === "Escape") void this.#open(false);
     });
-    breaking(desk, place);
-    certificates(desk, place.room);
+    this.#load = async () => {
+      const [{ breaking }, { certificates }] = await Promise.all([import("./breaking.js"), import("./certificates.js")]);
+      breaking(desk, place);
+      certificates(desk, place.room);
+    };
     setInterval(() => void this.#ask(), ASK_EVERY_MS);
   }
 
@@ -91,11 +94,14 @@ export class Proof {
   }
 
   toggle() {
-    this.#open(this.#drawer.hidden === true);
+    void this.#open(this.#drawer.hidden === true);
   }
 
   /** @param {boolean} isOpen */
-  #open(isOpen) {
+  async #open(isOpen) {
+    const load = this.#load;
+    this.#load = null;
+    await load?.();
     this.#drawer.hidden = !isOpen;
     this.#opener.setAttribute("aria-expanded", String(isOpen));
     (isOpen ? byId("close-proof") : this.#opener).focus();
