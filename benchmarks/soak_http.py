@@ -10,7 +10,6 @@ for: what is not as it should be stands in `failures`, and the exit code is 1.
 
 import argparse
 import json
-import math
 import os
 import platform
 import resource
@@ -135,7 +134,8 @@ def be_slow(port: int, count: int, leavers: int, seconds: float) -> None:
                 pass
             except OSError:
                 cut.add(number)
-        if len(left) < leavers and passed_s > len(left) * seconds * 0.9 / leavers:
+        # Once the buffers of the slow readers are full.
+        if len(left) < leavers and passed_s > (0.2 + 0.7 * len(left) / leavers) * seconds:
             leaving.append(socket.create_connection(("127.0.0.1", port)))
             kinds = list(LEAVERS.values())
             leaving[-1].send(kinds[len(leaving) % len(kinds)] % (len(leaving) - 1))
@@ -232,8 +232,9 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
             asked += 1
             time.sleep(0.1)
     among_ms = sorted(p99 for _, p99 in rates)[len(rates) // 2]
-    left = {number: after["ended"].get(number, math.inf) - left_s for number, left_s in report["left"].items()}
-    cancel_ms = sorted(seconds * 1e3 for seconds in left.values())
+    # A handler that never ended counts with the whole time.
+    ended = {number: after["ended"].get(number, left_s + options.seconds) for number, left_s in report["left"].items()}
+    cancel_ms = sorted((ended[number] - left_s) * 1e3 for number, left_s in report["left"].items())
     document = {
         "benchmark": "soak_http",
         "seconds": options.seconds,

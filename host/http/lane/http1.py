@@ -22,7 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 # How long the rest of a request is read after our last byte, so that the peer gets it before a reset.
 LINGER_S = 1.0
 # A client that has closed its side may have done so right behind its request, and still wait for the answer.
-LEAVE_S = 0.025
+LEAVE_S = 0.02
 
 Address = tuple[str, int] | None
 _ASGI = {"version": "3.0", "spec_version": "2.5"}

@@ -13,6 +13,7 @@ from host.api import WebSocket, WebSocketFrame, WebSocketPolicy
 from host.descriptors import Receive, Scope, Send
 from host.http.engine import engine_named
 from host.http.hypercorn_engine import HypercornEngine
+from host.http.lane import http1
 from host.http.lane.request import RequestParser
 from host.http.limits import MIB, Limits
 from host.http.static import StaticFolder
@@ -41,8 +42,9 @@ async def test_a_fault_of_the_engine_ends_one_connection(monkeypatch: pytest.Mon
         assert b" 200 " in await server.ask()
 
 
-async def test_a_client_that_ends_right_behind_its_request_is_answered() -> None:
+async def test_a_client_that_ends_right_behind_its_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `printf ... | nc` does."""
+    monkeypatch.setattr(http1, "LEAVE_S", 60.0)
     async with native(hello) as server, await server.connect() as peer:
         await peer.send(GET % b"" * 3)
         await peer.stream.send_eof()
