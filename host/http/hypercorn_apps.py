@@ -17,7 +17,7 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 
 from host.descriptors import ASGIApp, Message, Scope
 from host.http.engine import AnswerAborted
-from host.http.hypercorn_websocket import handle_events
+from host.http.hypercorn_websocket import handle_events, run_pings
 from host.http.limits import KIB
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Apps:
             # Hypercorn offers permessage-deflate to all and inflates without a limit (hypercorn#307).
             stream.handshake.extensions = None
             stream._handle_events = partial(handle_events, stream)
+            stream._send_pings = partial(run_pings, stream, self._connection)
         if not self.running:
             self._ended = trio.Event()
         self.running += 1

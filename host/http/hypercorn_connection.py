@@ -40,7 +40,7 @@ from hypercorn.utils import parse_socket_addr
 from host.descriptors import ASGIApp
 from host.http.hypercorn_apps import SEND_PART_BYTES, Apps, AppSend, Streams
 from host.http.limits import KIB, Limits
-from host.http.stalls import StallClock
+from host.http.stalls import StallClock, unacknowledged_bytes
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
@@ -64,6 +64,7 @@ class Counts:
 
     accepted: int = 0
     stalled: int = 0
+    silent: int = 0
     expired: int = 0
     crashed: int = 0
     cut: int = 0
@@ -94,6 +95,9 @@ class Connection:
         self._sent_bytes = 0
         self._stall_clock = StallClock(_socket_of(stream).fileno(), shared.limits.write_stall_s)
         self._reading = trio.CancelScope()
+        # How often something came, and whether nothing more is read because the app is behind.
+        self._reads = 0
+        self._is_handling = False
         self._apps: Any = None
         self._protocol: ProtocolWrapper
         # The peer can no longer be talked to: sends are dropped.
@@ -135,6 +139,19 @@ class Connection:
         if not self.is_broken and self._stall_clock.has_stalled(now_s, self._sent_bytes, is_blocked=is_blocked):
             self.shared.counts.stalled += 1
             log.info("connection cut: its peer stopped reading", write_stall_s=self.shared.limits.write_stall_s)
+            self._break()
+
+    def expect_a_sign(self) -> None:
+        """A ping was sent: cut the peer when nothing at all comes within `websocket_pong_s`."""
+        self._apps.spawn(self._cut_when_silent, self._reads)
+
+    async def _cut_when_silent(self, reads: int) -> None:
+        await trio.sleep(self.shared.limits.websocket_pong_s)
+        # A slow peer, or one whose app is slow, has the ping or its answer behind much else; stalls are `tick`'s.
+        is_behind = self._is_handling or bool(unacknowledged_bytes(_socket_of(self._stream).fileno()))
+        if reads == self._reads and not (is_behind or self.is_ending or self.is_broken):
+            self.shared.counts.silent += 1
+            log.info("WebSocket cut: its peer answered no ping", websocket_pong_s=self.shared.limits.websocket_pong_s)
             self._break()
 
     async def _serve(self) -> None:
@@ -188,11 +205,14 @@ class Connection:
                 return
             if not data:
                 return
+            self._reads += 1
+            self._is_handling = True
             try:
                 await self._protocol.handle(RawData(bytes(data)))
             except h11.LocalProtocolError:
                 # The peer went on where it had to wait (frames behind a handshake), and hypercorn answered it twice.
                 self.end()
+            self._is_handling = False
             self._mend_streams()
 
     async def _leave(self) -> None:

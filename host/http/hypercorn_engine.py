@@ -72,6 +72,7 @@ class HypercornEngine:
             accepted_connections_total=counts.accepted,
             refused_connections_total=self._gate.refused_connections,
             stalled_connections_total=counts.stalled,
+            silent_connections_total=counts.silent,
             expired_connections_total=counts.expired,
             crashed_connections_total=counts.crashed,
             cut_connections_total=counts.cut,

@@ -279,6 +279,38 @@ async def test_a_ping_is_answered_while_the_app_sleeps(engine_name: str) -> None
 
 
 @every_engine
+async def test_a_peer_that_answers_no_ping_is_cut(engine_name: str) -> None:
+    ended = trio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async with WebSocket(scope, receive, send) as socket:
+            async for _ in socket:
+                pass
+        ended.set()
+
+    limits = Limits(websocket_ping_s=0.05, websocket_pong_s=0.1)
+    async with serving(app, limits, engine_name=engine_name) as server, connected(server) as peer:
+        await peer.until(b"\x89\x00")
+        await peer.to_end()
+        with trio.fail_after(30):
+            await ended.wait()
+        assert server.engine.statistics().silent_connections_total == 1
+
+
+@every_engine
+async def test_a_peer_that_answers_pings_is_not_cut(engine_name: str) -> None:
+    limits = Limits(websocket_ping_s=0.05, websocket_pong_s=60)
+    async with serving(websocket_echo, limits, engine_name=engine_name) as server, connected(server) as peer:
+        for _ in range(4):
+            peer.received = b""
+            await peer.until(b"\x89\x00")
+            await peer.send(frame(b"", 0x8A))
+        await peer.send(frame(b"one"))
+        await peer.until(b"\x82\x03one")
+        assert server.engine.statistics().open_connections == 1
+
+
+@every_engine
 async def test_the_close_handshake_from_either_side(engine_name: str) -> None:
     codes: list[int | None] = []
 
