@@ -27,6 +27,7 @@ from typing import Any, Final
 from plugins.liveboard.core import operations as o
 from plugins.liveboard.core.errors import CodecError
 from plugins.liveboard.core.octets import Reader, Writer
+from plugins.liveboard.core.points import read_points, write_points
 
 C: Final = o.COORDINATE_MAX
 
@@ -126,79 +127,14 @@ def _read_style(reader: Reader) -> o.Style:
 
 
 def _write_stroke(writer: Writer, body: o.Stroke) -> None:
-    points, pressures = body.points, body.pressures
-    if len(points) % 2 or (pressures is not None and len(pressures) * 2 != len(points)):
-        raise CodecError(f"{len(points)} coordinates do not make points with their pressures")
     writer.byte(_number_of(o.STROKE_TOOLS, body.tool, "tool"))
     _write_style(writer, body.style)
-    writer.byte(0 if pressures is None else 1)
-    writer.varint(len(points) // 2)
-    x = y = dx = dy = pressure = 0
-    for index in range(0, len(points), 2):
-        o.check_integer(points[index], -C, C, "x")
-        o.check_integer(points[index + 1], -C, C, "y")
-        new_dx, new_dy = points[index] - x, points[index + 1] - y
-        writer.signed(new_dx - dx)
-        writer.signed(new_dy - dy)
-        x, y = points[index], points[index + 1]
-        # The first point is a place, not a movement.
-        dx, dy = (new_dx, new_dy) if index else (0, 0)
-        if pressures is not None:
-            writer.signed(o.check_integer(pressures[index // 2], 0, 255, "a pressure") - pressure)
-            pressure = pressures[index // 2]
+    write_points(writer, body.points, body.pressures)
 
 
 def _read_stroke(reader: Reader, seq: int) -> o.Stroke:
     tool = _name_of(o.STROKE_TOOLS, reader.byte(), "tool")
-    style = _read_style(reader)
-    flags = reader.byte()
-    if flags > 1:
-        raise CodecError(f"the flags of a stroke are {flags}, not 0 or 1")
-    count = reader.varint(1, o.POINTS_MAX, "the number of points")
-    width = 2 + flags
-    numbers = _read_signed_run(reader, count * width)
-    xs, ys = _second_sums(numbers[0::width]), _second_sums(numbers[1::width])
-    if max(xs) > C or min(xs) < -C or max(ys) > C or min(ys) < -C:
-        raise CodecError(f"a point lies beyond {C}")
-    points = [0] * (2 * count)
-    points[0::2], points[1::2] = xs, ys
-    pressures = None
-    if flags:
-        pressures = tuple(accumulate(numbers[2::3]))
-        if max(pressures) > 255 or min(pressures) < 0:
-            raise CodecError("a pressure is not from 0 to 255")
-    return o.Stroke(tool, style, tuple(points), pressures)
-
-
-def _read_signed_run(reader: Reader, count: int) -> list[int]:
-    """`count` signed numbers, most of them of one byte or two: these are read without a call each."""
-    data, at, end = reader.data, reader.at, reader.end
-    numbers = []
-    for _ in range(count):
-        # A number of one byte or two, unless what is read is at the end, longer, or misspelt.
-        if at + 1 >= end:
-            pass
-        elif (low := data[at]) < 0x80:
-            at += 1
-            numbers.append(_ZIGZAG[low])
-            continue
-        elif 0 < (high := data[at + 1]) < 0x80:
-            at += 2
-            numbers.append(_ZIGZAG[low & 0x7F | high << 7])
-            continue
-        reader.at = at
-        numbers.append(reader.signed(-(2**52), 2**52, "a point"))
-        at = reader.at
-    reader.at = at
-    return numbers
-
-
-_ZIGZAG: Final = [-(coded + 1 >> 1) if coded & 1 else coded >> 1 for coded in range(1 << 14)]
-
-
-def _second_sums(changes: list[int]) -> list[int]:
-    """The places of which `changes` are: the first itself, then its first difference, then changes of that."""
-    return list(accumulate(changes[:1] + list(accumulate(changes[1:]))))
+    return o.Stroke(tool, _read_style(reader), *read_points(reader))
 
 
 def _write_shape(writer: Writer, body: o.Shape) -> None:

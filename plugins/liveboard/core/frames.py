@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plugins.liveboard.core.codec import read_versions, write_versions
-from plugins.liveboard.core.errors import CodecError, Refusal
+from plugins.liveboard.core.errors import CodecError
 from plugins.liveboard.core.octets import Reader, Writer
 from plugins.liveboard.core.operations import COLOR_MAX, HASH_BYTES, OPERATION_BYTES_MAX, SITE_BYTES
 
@@ -400,15 +400,3 @@ def moves_bytes(moves: list[bytes]) -> bytes:
     writer.byte(_NUMBERS[Moves])
     writer.varint(len(moves))
     return bytes(writer.data) + b"".join(moves)
-
-
-def is_final(reason: int) -> bool:
-    """Whether a refused operation cannot be sent again in any form."""
-    return reason not in {
-        Refusal.GAP,
-        Refusal.CLOCK,
-        Refusal.FLOOR,
-        Refusal.RETIRED,
-        Refusal.EQUIVOCATION,
-        Refusal.RATE,
-    }
