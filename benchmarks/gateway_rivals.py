@@ -24,7 +24,7 @@ from benchmarks.http_load import LoadError, ask, connect
 FOLDER: Final = Path(__file__).parents[1] / ".cache" / "peers"
 _LITELLM: Final = FOLDER / "litellm" / "bin" / "litellm"
 _PORTKEY: Final = FOLDER / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
-START_S: Final = 60.0
+START_S: Final = 180.0
 KEY: Final = "sk-bench-7f3c9a51d0e84b26"
 """What all requests of the benchmark show."""
 PORTKEY: Final = {

@@ -55,15 +55,16 @@ class RequestTemplate:
         httpx.UnsupportedProtocol: The URL is not one of http or https, or has no host.
     """
 
-    __slots__ = ("_fields", "_head", "_method", "_url", "origin")
+    __slots__ = ("_empty", "_fields", "_head", "_method", "_url", "origin")
 
     def __init__(self, method: str, url: httpx.URL, headers: Sequence[Field] = ()) -> None:
         self.origin = origin_of(url)
         self._method = method
         self._url = url
         self._fields = [(b"host", url.netloc), *headers]
-        # Without the empty line, before which the length of the content goes.
-        self._head = self._encode(self._fields).head[:-2]
+        # Checked together with a length, so that it has none of its own.
+        self._empty = self._encode([*self._fields, (b"content-length", b"0")])
+        self._head = self._empty.head.removesuffix(b"0\r\n\r\n")
 
     def fill(self, content: bytes, headers: Sequence[Field] = ()) -> EncodedRequest:
         """The request with this content. `headers` take the place of the template's of the same names.
@@ -80,13 +81,13 @@ class RequestTemplate:
             encoded.body = content
             return encoded
         return EncodedRequest(
-            head=b"%bcontent-length: %b\r\n\r\n" % (self._head, length[1]),
+            head=b"%b%b\r\n\r\n" % (self._head, length[1]),
             body=content,
             stream=None,
             length=len(content),
-            is_head=False,
-            is_idempotent=self._method in _IDEMPOTENT_METHODS,
-            closes=False,
+            is_head=self._empty.is_head,
+            is_idempotent=self._empty.is_idempotent,
+            closes=self._empty.closes,
         )
 
     def _encode(self, fields: list[Field]) -> EncodedRequest:
