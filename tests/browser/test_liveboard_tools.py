@@ -130,6 +130,21 @@ def test_box_selects_many_and_they_move_together(open_page: Open) -> None:
     expect_revision(page, 4)
 
 
+def test_a_corner_makes_it_larger_as_one_step(open_page: Open) -> None:
+    page = enter(open_page, "corner")
+    page.keyboard.press("r")
+    draw(page, (300, 300), (400, 380))
+    expect_revision(page, 1)
+    small = picture(page)
+    draw(page, (407, 387), (487, 467))
+    expect_revision(page, 3)
+    assert picture(page) != small
+    assert listed(page) == ["black rectangle"]
+    page.keyboard.press("Control+z")
+    expect_revision(page, 4)
+    assert picture(page) == small
+
+
 def test_words_are_edited_in_place(open_page: Open) -> None:
     page = enter(open_page, "words")
     page.keyboard.press("n")

@@ -5,6 +5,7 @@ import { BoxIndex } from "../../web/liveboard/page/box_index.js";
 import { boxOf, distanceToSegment, pointsNear, touches, united } from "../../web/liveboard/page/geometry.js";
 import { layoutOf } from "../../web/liveboard/page/layout.js";
 import { runsOf, traceLine, traceOutline } from "../../web/liveboard/page/outline.js";
+import { isProportional, scaled } from "../../web/liveboard/page/scaling.js";
 import { Scene } from "../../web/liveboard/page/scene.js";
 import { dense, Smoother } from "../../web/liveboard/page/smoothing.js";
 import { svgOf } from "../../web/liveboard/page/svg.js";
@@ -222,4 +223,15 @@ test("an SVG has every mark, and words that are no markup", () => {
   assert.match(svg, /fill="#ff0000"/);
   assert.match(svg, /&#60;b&#62;&#38;/);
   assert.match(svg, /data:image\/png;base64,AQID/);
+});
+
+test("marks in another size keep the corner they are stretched from, and letters their proportions", () => {
+  const from = { x: 100, y: 100, byX: 2, byY: 3 };
+  assert.deepEqual(scaled(/** @type {any} */ ({ kind: "stroke", size: 8, points: [100, 100, 150, 120] }), from), { kind: "stroke", size: 8, points: [100, 100, 200, 160] });
+  assert.deepEqual(scaled(/** @type {any} */ ({ kind: "shape", x0: 200, y0: 200, x1: 100, y1: 100 }), from), { kind: "shape", x0: 300, y0: 400, x1: 100, y1: 100 });
+  const half = { x: 0, y: 0, byX: 0.5, byY: 0.5 };
+  assert.deepEqual(scaled(/** @type {any} */ ({ kind: "text", x: 0, y: 8, width: 0, size: 101 }), half), { kind: "text", x: 0, y: 4, width: 0, size: 51 });
+  assert.deepEqual(scaled(/** @type {any} */ ({ kind: "image", x: 0, y: 8, width: 1, height: 90 }), half), { kind: "image", x: 0, y: 4, width: 1, height: 45 });
+  assert.equal(scaled(/** @type {any} */ ({ kind: "shape", x0: 2 ** 30, y0: 0, x1: 0, y1: 0 }), from).x0, 2 ** 30);
+  assert.deepEqual([[{ kind: "shape" }], [{ kind: "text" }], [{ kind: "stroke" }, { kind: "stroke" }]].map((marks) => isProportional(/** @type {any} */ (marks))), [false, true, true]);
 });

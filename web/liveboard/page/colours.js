@@ -8,7 +8,7 @@ const known = new Map();
  * @param {number} value 0xRRGGBB
  * @param {boolean} isDark
  */
-export const inkOf = (value, isDark) => shade(value, isDark, "ink", 0.68, (light) => Math.max(light, 0.9 - 0.6 * light));
+export const inkOf = (value, isDark) => shade(value, isDark, "ink", 0.68, (light) => Math.max(light, 0.95 - 0.6 * light));
 
 /** The same for areas: pale paper becomes deep paper. @param {number} value @param {boolean} isDark */
 export const fillOf = (value, isDark) => shade(value, isDark, "fill", 0.4, (light) => (light > 0.45 ? 0.72 - 0.56 * light : light));

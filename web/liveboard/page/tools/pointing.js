@@ -92,7 +92,8 @@ export class LaserTool {
 export function drawTrail(context, view, trail, colour) {
   const now = performance.now();
   context.strokeStyle = colour;
-  context.lineCap = "round";
+  // Round ends would lie over one another, and show through.
+  context.lineCap = "butt";
   for (let at = 1; at < trail.length; at += 1) {
     const [from, to] = [/** @type {any} */ (trail[at - 1]), /** @type {any} */ (trail[at])];
     const life = 1 - (now - to.at) / TRAIL_MS;

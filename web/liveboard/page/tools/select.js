@@ -1,7 +1,8 @@
 // Selecting: one by a click, many by a box; and moving what is selected.
 
-import { keyOf } from "../../core/operations.js";
+import { COORDINATE_MAX, keyOf } from "../../core/operations.js";
 import { boxBetween } from "../geometry.js";
+import { Resizer } from "./resizer.js";
 
 /** @typedef {import("../desk.js").Desk} Desk */
 /** @typedef {import("../desk.js").Tool} Tool */
@@ -21,6 +22,7 @@ export class SelectTool {
   cursor = "default";
   #desk;
   #words;
+  #resizer;
   /** @type {Spot | null} */
   #from = null;
   /** @type {"none" | "box" | "move"} */
@@ -41,11 +43,15 @@ export class SelectTool {
   constructor(desk, words) {
     this.#desk = desk;
     this.#words = words;
+    this.#resizer = new Resizer(desk);
   }
 
   /** @param {Spot} spot */
   press(spot) {
     const { stage, selected } = this.#desk;
+    const whole = this.#around();
+    const corner = this.#resizer.cornerAt(spot, whole);
+    if (corner >= 0 && whole) return this.#resizer.press(corner, whole);
     this.#from = spot;
     this.#isMany = spot.isMany;
     const [mark] = stage.scene.at(spot.x, spot.y, REACH_PX * this.#desk.pixel);
@@ -64,6 +70,7 @@ export class SelectTool {
   /** @param {Spot[]} spots */
   drag(spots) {
     const to = spots.at(-1);
+    if (to && this.#resizer.isHeld) return this.#resizer.drag(to);
     if (!to || !this.#from) return;
     this.#to = to;
     if (this.#doing === "move") {
@@ -81,8 +88,10 @@ export class SelectTool {
   /** @param {Spot} spot */
   lift(spot) {
     this.drag([spot]);
+    if (this.#resizer.isHeld) return this.#resizer.lift();
     const [from, doing, moved] = [this.#from, this.#doing, this.#moved];
-    const [dx, dy] = [Math.round(this.#dx), Math.round(this.#dy)];
+    const most = (/** @type {number} */ by) => Math.min(Math.max(Math.round(by), -COORDINATE_MAX), COORDINATE_MAX);
+    const [dx, dy] = [most(this.#dx), most(this.#dy)];
     if (moved.length && (dx || dy)) {
       if (moved.length <= DRAWN_MAX) this.#desk.stage.lingering = moved.map((shown) => ({ ...shown, dx: shown.dx + dx, dy: shown.dy + dy }));
       this.#desk.change(this.#desk.selected, (targets) => ({ kind: "move", targets, dx, dy }));
@@ -94,6 +103,7 @@ export class SelectTool {
   }
 
   cancel() {
+    if (this.#resizer.isHeld) this.#resizer.cancel();
     if (this.#moved.length) this.#desk.stage.unveil();
     this.#rest();
     this.#desk.draw();
@@ -108,7 +118,8 @@ export class SelectTool {
   /** @param {Spot} spot */
   hover(spot) {
     const [mark] = this.#desk.stage.scene.at(spot.x, spot.y, REACH_PX * this.#desk.pixel);
-    this.cursor = mark ? "move" : "default";
+    const corner = this.#resizer.cornerAt(spot, this.#around());
+    this.cursor = corner >= 0 ? (corner === 0 || corner === 3 ? "nwse" : "nesw") : mark ? "move" : "default";
   }
 
   /** @param {CanvasRenderingContext2D} context */
@@ -126,6 +137,7 @@ export class SelectTool {
     }
     const [ratio, edge] = [view.ratio, 5];
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (this.#resizer.isHeld) return false;
     const single = selected.size > 1 && selected.size <= SINGLE_MAX ? [...selected].map((key) => stage.scene.boxOf(key)) : [];
     const around = this.#around();
     for (const box of [...single, around]) {
@@ -138,6 +150,7 @@ export class SelectTool {
       context.stroke();
     }
     context.globalAlpha = 1;
+    if (around && !this.#moved.length) this.#resizer.draw(context, around);
     return false;
   }
 
