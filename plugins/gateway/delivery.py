@@ -30,13 +30,17 @@ class Delivery:
         self._presence = presence
         self._entry_bytes_max = entry_bytes_max
 
-    async def hit(self, exchange: Exchange, asked: Asked, entry: Entry, age_ms: int) -> None:
-        """Serve an answer that was kept."""
+    async def hit(
+        self, exchange: Exchange, asked: Asked, entry: Entry, age_ms: int, *, cosine: float | None = None
+    ) -> None:
+        """Serve an answer that was kept. `cosine`: to another question, which is as near as that."""
         exchange.cache = "hit"
         self._telemetry.live.step(exchange.request_id, "hit")
         exchange.provider, exchange.upstream_model, exchange.usage = entry.provider, entry.model, entry.usage
         self._telemetry.saved(entry.usage, entry.cost_nano_usd)
         target_headers = self._store.headers_of(entry, age_ms)
+        if cosine is not None:
+            target_headers.append((b"x-quartet-similarity", b"%.4f" % cosine))
         exchange.status = 200
         if asked.stream:
             await send_stream(exchange.send, entry.as_stream(include_usage=asked.include_usage), target_headers)

@@ -33,6 +33,7 @@ from plugins.gateway.exchange import Exchange, is_leaving
 from plugins.gateway.lasting import Lasting
 from plugins.gateway.models import model_document, models_document
 from plugins.gateway.pipeline import Pipeline, no_answer, now_ms
+from plugins.gateway.semantic import Probe, SemanticCache, question_of
 from plugins.gateway.settings import Settings
 from plugins.gateway.targets import Route, Targets
 from plugins.gateway.upstream import RELAYED
@@ -61,6 +62,7 @@ class Api:
         self._admission = lasting.admission
         self._limits = lasting.limits
         self._telemetry = lasting.telemetry
+        self._semantic = lasting.semantic
         self._spans = lasting.spans
         self._memo: OrderedDict[bytes, Asked] = OrderedDict()
         self._shadows = 0
@@ -157,15 +159,42 @@ class Api:
     async def _through_cache(
         self, exchange: Exchange, key: bytes, call: Call, asked: Asked, controls: Controls
     ) -> None:
+        probe: Probe | None = None
         if not controls.no_cache:
             hit = await self._store.find(key, now_ms(), controls.age_ms_max)
             if hit is not None and hit[0].can_be(stream=asked.stream):
                 await self.delivery.hit(exchange, asked, *hit)
                 return
+            if self._semantic is not None:
+                probe = await self._probe(self._semantic, call)
+                if probe is not None and await self._answered_alike(self._semantic, probe, exchange, asked, controls):
+                    return
         if controls.only_if_cached:
             raise ApiError(504, "not_cached", "the answer is not in the cache", should_retry=False)
         single_flight = self._settings.cache.single_flight
         await self.delivery.shared(exchange, key, call, asked, single_flight=single_flight)
+        if self._semantic is not None and probe is not None and self._store.get(key, now_ms(), None) is not None:
+            self._semantic.remember(probe, key)
+
+    async def _probe(self, semantic: SemanticCache, call: Call) -> Probe | None:
+        question = question_of(call.surface, call.tenant, call.route.meaning, call.body)
+        return None if question is None else await semantic.probe(question)
+
+    async def _answered_alike(
+        self, semantic: SemanticCache, probe: Probe, exchange: Exchange, asked: Asked, controls: Controls
+    ) -> bool:
+        """Serve the answer to a question that means the same, if there is one still."""
+        if probe.similar is None:
+            return False
+        hit = await self._store.find(probe.similar, now_ms(), controls.age_ms_max)
+        if hit is None:
+            semantic.forget(probe)
+            return False
+        if not hit[0].can_be(stream=asked.stream):
+            return False
+        semantic.hit_count += 1
+        await self.delivery.hit(exchange, asked, *hit, cosine=probe.cosine)
+        return True
 
     def _remember(self, digest: bytes, asked: Asked) -> None:
         if asked.key is not None:

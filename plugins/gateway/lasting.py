@@ -8,6 +8,7 @@ from host.api import TrioTransport
 from plugins.gateway.admission import Admission
 from plugins.gateway.limits import OwnLimits
 from plugins.gateway.presence import Presence
+from plugins.gateway.semantic import SemanticCache
 from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.store import Store
 from plugins.gateway.telemetry import Telemetry
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """Shared by all generations. `spans` None: no collector is configured."""
+    """Shared by all generations. `spans` None: no collector is configured; `semantic` None: no embedder is."""
 
     transport: TrioTransport
     simulated: Sequence[SimulatedProvider]
@@ -27,4 +28,5 @@ class Lasting:
     limits: OwnLimits
     telemetry: Telemetry
     presence: Presence
+    semantic: SemanticCache | None = None
     spans: "Spans | None" = None

@@ -18,6 +18,7 @@ from plugins.gateway.limits import OwnLimits, SharedLimits
 from plugins.gateway.pipeline import now_ms
 from plugins.gateway.presence import Presence
 from plugins.gateway.proof import Proof
+from plugins.gateway.semantic import SemanticCache
 from plugins.gateway.settings import Settings
 from plugins.gateway.simulated.server import SimulatedProvider
 from plugins.gateway.stats import Stats
@@ -42,10 +43,10 @@ _FIXED: Final[tuple[Callable[[Settings], Any], ...]] = (
     lambda settings: (settings.use_postgres, settings.use_redis),
     lambda settings: (settings.upstream_connections_max, settings.body_bytes_max, settings.clocks.total),
     lambda settings: settings.simulated.enabled == "off",
-    lambda settings: settings.traces,
+    lambda settings: (settings.traces, settings.cache.semantic),
 )
 """What a run is built on: services, the pool of connections, the limits of its mount, the servers that it starts, the
-thread that sends its spans."""
+thread that sends its spans, the embedder."""
 _STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -68,6 +69,7 @@ class Gateway:
         )
         self.store = Store(settings.cache, redis, frozenset(self.simulated))
         self._presence = Presence(ctx.draining)
+        self._semantic = SemanticCache(settings.cache.semantic) if settings.cache.semantic.embedder else None
         self._lasting = Lasting(
             self.transport,
             tuple(self.simulated.values()),
@@ -76,6 +78,7 @@ class Gateway:
             self.limits,
             self.telemetry,
             self._presence,
+            self._semantic,
             _spans(settings, self._dialect_of),
         )
         self.current = generation(settings, self._lasting)
@@ -166,6 +169,9 @@ class Gateway:
             self.telemetry.totals["retries_refused_total"] = self._retries_refused()
             if isinstance(self.limits, SharedLimits):
                 self.telemetry.totals["limits_unavailable_total"] = self.limits.unavailable_count
+            if self._semantic is not None:
+                self.telemetry.totals["semantic_hits_total"] = self._semantic.hit_count
+                self.telemetry.totals["semantic_failures_total"] = self._semantic.failure_count
             worst: dict[str, int] = {}
             for target in self.current.targets.known():
                 state = _STATES[target.breaker.state]

@@ -150,6 +150,15 @@ class HedgeSettings(Part):
     budget_ratio: float = Field(default=0.05, ge=0, le=1)
 
 
+class SemanticSettings(Part):
+    """Answers to questions that mean the same, by the embeddings of another distribution."""
+
+    embedder: str = Field(default="", description="The entry point of quartet.gateway.embedders; none: off.")
+    threshold: float = Field(default=0.95, gt=0, le=1, description="The least cosine of two questions.")
+    timeout: Duration = Field(default=0.5, gt=0, le=60)
+    entries_max: int = Field(default=10_000, ge=1, le=1_000_000)
+
+
 class CacheSettings(Part):
     """The exact-match cache."""
 
@@ -159,6 +168,7 @@ class CacheSettings(Part):
     entry_bytes_max: Size = Field(default=4 * 2**20, ge=1024)
     temperature_max: float = Field(default=2.0, ge=0, description="Hotter requests are not cached.")
     single_flight: bool = True
+    semantic: SemanticSettings = SemanticSettings()
 
 
 class TracesSettings(Part):

@@ -47,6 +47,8 @@ def metrics() -> Iterable[Metric]:
     yield Metric("counter", "cache_evictions_total", "Answers thrown out for want of room")
     yield Metric("gauge", "breaker_state", "0 closed, 1 half open, 2 open: the worst of its models", ("provider",))
     yield Metric("gauge", "flights", "Upstream calls that clients share or may share")
+    yield Metric("counter", "semantic_hits_total", "Answers from the cache to questions that only mean the same")
+    yield Metric("counter", "semantic_failures_total", "Embeddings that did not come in time, or not at all")
     yield Metric("counter", "limits_unavailable_total", "Requests whose shared limits Redis did not answer for in time")
     yield Metric("counter", "retries_refused_total", "Further attempts not made because their budget was spent")
 
