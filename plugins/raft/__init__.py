@@ -11,7 +11,7 @@ from typing import Final
 
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
 from plugins.raft import kv_routes
-from plugins.raft.lab import routes
+from plugins.raft.lab import routes, rule_routes
 from plugins.raft.lab.archive import FILE_BYTES_MAX
 from plugins.raft.process.command import NODE
 from plugins.raft.service import RaftLab
@@ -55,6 +55,7 @@ def quartet_setup(ctx: PluginContext) -> RaftLab:
 def quartet_routes(ctx: PluginContext, state: RaftLab) -> Iterable[Mount | Page]:
     """The API, and the page."""
     operations = routes.OPERATIONS + kv_routes.operations(f"{routes.API}/kv")
+    operations += rule_routes.operations(f"{routes.API}/rules")
     yield Mount(routes.API, state.router, operations, body_bytes_max=BODY_BYTES_MAX)
     yield Mount(routes.FAILOVER, state.router, (routes.FAILOVER_OPERATION,), body_bytes_max=BODY_BYTES_MAX)
     yield Mount(

@@ -14,6 +14,7 @@ from plugins.raft.lab.cluster import Cluster
 from plugins.raft.lab.narrate import Told
 from plugins.raft.lab.operate import Bucket, Operator
 from plugins.raft.lab.routes import API, LabRoutes
+from plugins.raft.lab.rule_routes import RuleRoutes
 from plugins.raft.lab.topologies import Player
 from plugins.raft.settings import Settings
 
@@ -37,6 +38,7 @@ class RaftLab:
         self.router = Router()
         self.routes.add_to(self.router)
         KvRoutes(self.store, f"{API}/kv", self.routes.admit).add_to(self.router)
+        RuleRoutes(f"{API}/rules", bucket.take, self.routes.computing).add_to(self.router)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the lab until cancelled."""

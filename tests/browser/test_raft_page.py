@@ -281,6 +281,17 @@ def test_the_steps_are_named_and_told_as_they_happen(open_page: Open) -> None:
     expect(page.get_by_role("img", name=re.compile(r"n\d leads term \d+\. .* follow"))).to_be_visible()
 
 
+def test_a_rule_is_left_out_and_a_promise_breaks(open_page: Open) -> None:
+    page = live(open_page)
+    row = page.get_by_role("row", name=re.compile("^vote once"))
+    expect(row.get_by_role("link")).to_have_attribute("href", re.compile("^https://"))
+
+    row.get_by_role("button", name="Leave out vote-once").click()
+
+    expect(row.get_by_role("status")).to_contain_text("VoteOnce is broken at the")
+    expect(row.get_by_role("status")).to_contain_text("quartet raft sim --link s")
+
+
 def test_what_is_not_in_sight_is_loaded_when_a_hand_is_at_the_page(open_page: Open) -> None:
     visit = open_page("/raft-lab", height=300)
     expect(visit.page.locator("#phase")).to_have_text("Live.")

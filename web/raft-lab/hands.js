@@ -42,7 +42,7 @@ export class Hands {
       this.#experiments.show();
     }, showProblem);
     offerExport(showProblem);
-    if (one("#rules-table", HTMLElement).dataset.offered !== undefined) void showRules();
+    void showRules(showProblem);
   }
 
   /** @param {number} id of a node that was pressed in the ring */

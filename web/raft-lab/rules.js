@@ -1,63 +1,83 @@
-// The rules of Raft, each with what breaks when it is left out, how soon a search finds it, and who paid for it.
+// The rules of Raft: what a node does without each, who had that bug, and a search for a run in which it breaks a promise.
 
-import { html, one } from "/assets/dom.js";
-import { explain, Problem, requestJson } from "/assets/fetch.js";
-import { count, span } from "/assets/format.js";
+import { html, one, write } from "/assets/dom.js";
+import { explain, requestJson } from "/assets/fetch.js";
+import { counted, span } from "/assets/format.js";
 import { API } from "./lab.js";
 import { sentence } from "./words.js";
 
-const SEARCH_TIMEOUT_MS = 60_000;
+const BOUT_TIMEOUT_MS = 30_000;
+/** What no search has found by then takes a patient command line. */
+const SEEDS_MAX = 1000;
 
-/** Fills the table, when the host has it. */
-export async function showRules() {
+/**
+ * Fills the table.
+ * @param {(error: unknown) => void} showProblem
+ */
+export async function showRules(showProblem) {
   try {
     const { data } = await requestJson(`${API}/rules`);
-    if (!Array.isArray(data) || data.length === 0) return;
     one("#rules", HTMLTableSectionElement).replaceChildren(...data.map(row));
-    one("#rules-table", HTMLElement).hidden = false;
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
+    showProblem(error);
   }
 }
 
-/** @param {any} rule */
-function row(rule) {
-  const said = html("p", { class: "small", role: "status" });
-  const button = html("button", { type: "button", class: "button button-fault button-small", "aria-label": `Leave out ${rule.name}` }, "Leave it out");
-  button.addEventListener("click", () => void search(rule.name, button, said));
-  const link = rule.link ? html("code", {}, rule.link) : "";
-  const found = rule.seeds ? `${rule.promise}, after ${count(rule.seeds)} seed${rule.seeds === 1 ? "" : "s"}` : "not found yet";
-  const bug = rule.url ? html("a", { href: rule.url, rel: "external" }, rule.bug) : String(rule.bug ?? "");
+/** @param {{name: string, without: string, source: string, bug: string, url: string | null}} rule */
+function row({ name, without, source, bug, url }) {
+  const said = html("p", { class: "small said", role: "status" });
+  const button = html("button", { type: "button", class: "button button-fault button-small", "aria-label": `Leave out ${name}` }, "Leave it out");
+  let isSearching = false;
+  button.addEventListener("click", () => {
+    isSearching = !isSearching;
+    write(button, isSearching ? "Stop" : "Leave it out");
+    if (!isSearching) return;
+    void search(name, said, () => isSearching).finally(() => {
+      isSearching = false;
+      write(button, "Leave it out");
+    });
+  });
   return html(
     "tr",
     {},
-    html("th", { scope: "row" }, html("b", {}, rule.name.replaceAll("-", " ")), html("small", { class: "faint" }, rule.source)),
-    html("td", {}, found, " ", link),
-    html("td", {}, bug),
+    html("th", { scope: "row" }, name.replaceAll("-", " "), html("small", { class: "faint" }, source)),
+    html("td", {}, without),
+    html("td", {}, url === null ? bug : html("a", { href: url, rel: "external" }, bug)),
     html("td", {}, button, said),
   );
 }
 
 /**
+ * Searches in bouts, for as long as it is wanted.
  * @param {string} name
- * @param {HTMLButtonElement} button
  * @param {HTMLElement} said
+ * @param {() => boolean} isWanted
  */
-async function search(name, button, said) {
-  button.disabled = true;
-  said.textContent = "Searching …";
+async function search(name, said, isWanted) {
+  let [first, took_ms] = [0, 0];
   try {
-    const { data } = await requestJson(`${API}/rules/${encodeURIComponent(name)}/search`, { method: "POST", body: {}, timeout_ms: SEARCH_TIMEOUT_MS });
-    said.replaceChildren(
-      ...(data.found
-        ? [`Seed ${data.seed} broke ${data.promise} in ${span(data.ms)}: ${sentence(data.text)} `, html("code", {}, `quartet raft sim --link ${data.link}`)]
-        : [`No promise broke in ${data.tried} seeds, ${span(data.ms)}; the table says how many it takes.`]),
-    );
+    while (isWanted() && first < SEEDS_MAX) {
+      write(said, first === 0 ? "Searching …" : `Nothing broke in ${counted(first, "seed")} so far …`);
+      const { data } = await requestJson(`${API}/rules/${encodeURIComponent(name)}/search`, { method: "POST", body: { first }, timeout_ms: BOUT_TIMEOUT_MS });
+      first = data.next;
+      took_ms += data.ms;
+      if (!data.found) continue;
+      said.replaceChildren(
+        html("b", {}, `${data.violation} is broken`),
+        ` at the ${ordinal(first)} seed, after ${span(took_ms)}: ${sentence(data.detail)} Again: `,
+        html("code", {}, `quartet raft sim --link ${data.link}`),
+      );
+      return;
+    }
+    write(said, `Nothing broke in ${counted(first, "seed")}.`);
   } catch (error) {
     const { headline, detail, next } = explain(error);
-    said.textContent = `${headline}. ${detail} ${next}`;
-  } finally {
-    button.disabled = false;
-    button.focus({ preventScroll: true });
+    write(said, `${headline}. ${detail} ${next}`);
   }
+}
+
+/** @param {number} number */
+function ordinal(number) {
+  const rule = new Intl.PluralRules("en", { type: "ordinal" }).select(number);
+  return `${number}${{ one: "st", two: "nd", few: "rd" }[/** @type {string} */ (rule)] ?? "th"}`;
 }

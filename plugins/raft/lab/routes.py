@@ -205,7 +205,7 @@ class LabRoutes:
         self._archive = archive
         self._bucket = bucket
         # Replays are hundreds of milliseconds of computing; more than one at a time would starve the loop.
-        self._replays = trio.CapacityLimiter(1)
+        self.computing = trio.CapacityLimiter(1)
         self.nursery: trio.Nursery | None = None
 
     def add_to(self, router: Router) -> None:
@@ -309,7 +309,7 @@ class LabRoutes:
 
     async def _in_thread(self, function: Any, *arguments: Any) -> Any:
         try:
-            return await trio.to_thread.run_sync(function, *arguments, limiter=self._replays)
+            return await trio.to_thread.run_sync(function, *arguments, limiter=self.computing)
         except (NotFrozen, Impossible) as error:
             raise HttpProblem(422, str(error)) from None
 
