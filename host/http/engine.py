@@ -18,7 +18,7 @@ import trio
 
 from host.descriptors import ASGIApp
 from host.errors import HostError
-from host.http.limits import Limits
+from host.http.limits import KIB, Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
 
@@ -27,6 +27,9 @@ ENGINES = {
     "hypercorn": "host.http.hypercorn_engine:HypercornEngine",
     "native": "host.http.lane.engine:NativeEngine",
 }
+
+# What the kernel holds for one peer beyond what is under way to it.
+UNSENT_BYTES_MAX = 128 * KIB
 
 # What one connection too many is told.
 _FULL_BODY = b'{"type":"about:blank","title":"Too many connections","status":503}'
@@ -182,6 +185,9 @@ def _bind_tcp(family: int, kind: int, protocol: int, address: Any, backlog_conne
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Answers are written in few large parts; waiting for more only adds delay.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Both are inherited by the connections. Without this, the kernel takes megabytes ahead for each slow reader.
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)

@@ -1,5 +1,6 @@
 """Sockets, limits and the choice of an engine."""
 
+import contextlib
 import dataclasses
 import socket
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from host.errors import HostError
-from host.http.engine import TLS, bind, engine_named, is_loopback, socket_files, urls
-from host.http.limits import ConnectionGate, Limits
+from host.http.engine import TLS, UNSENT_BYTES_MAX, bind, engine_named, is_loopback, socket_files, urls
+from host.http.limits import KIB, MIB, ConnectionGate, Limits
 
 
 def test_bind_port_zero_takes_the_same_free_port_for_every_address() -> None:
@@ -69,6 +70,24 @@ def test_urls_are_for_a_browser() -> None:
         port = sock.getsockname()[1]
         assert urls([sock], tls=True) == [f"https://localhost:{port}"]
         assert not is_loopback([sock])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the kernel has no such limit")
+def test_the_kernel_holds_little_for_a_slow_reader() -> None:
+    [listener] = bind("127.0.0.1", 0)
+    with listener, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)
+        peer.connect(listener.getsockname())
+        listener.setblocking(True)
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES_MAX
+            connection.setblocking(False)
+            given = 0
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    given += connection.send(bytes(64 * KIB))
+            assert given < 2 * MIB
 
 
 def test_engine_named_unknown_lists_what_there_is() -> None:
