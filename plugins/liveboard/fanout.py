@@ -190,7 +190,10 @@ class Outlet:
         try:
             while (frame := self._next()) is not None:
                 self._unsent = frame
-                send(frame)
+                if not send(frame):
+                    # The client has left, which its session is about to read.
+                    self.end()
+                    return
                 self._note_sent(frame)
         except trio.WouldBlock:
             self._writer = trio.CancelScope()

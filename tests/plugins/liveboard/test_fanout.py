@@ -21,8 +21,11 @@ class Socket:
         self.sent: list[WebSocketFrame] = []
         self.gate = trio.Event()
         self.gate.set()
+        self.is_closed = False
 
     def send_nowait(self, frame: WebSocketFrame) -> bool:
+        if self.is_closed:
+            return False
         if not self.gate.is_set():
             raise trio.WouldBlock
         self.sent.append(frame)
@@ -173,6 +176,14 @@ async def test_client_that_asks_on_and_does_not_read_is_cut(room, autojump_clock
     socket.gate.set()
     await trio.testing.wait_all_tasks_blocked()
     assert len(socket.sent) == before, "its task has ended"
+
+
+async def test_for_a_client_that_has_left_no_more_frames_are_made(fanout, room) -> None:
+    outlet, socket = room.join()
+    socket.is_closed = True
+    save(fanout, 0, 300)
+    assert room.ended == [outlet]
+    assert fanout.deliveries.frames == 1, "the one before it left"
 
 
 async def test_client_that_is_sent_away_gets_nothing_more(fanout, room, autojump_clock) -> None:
