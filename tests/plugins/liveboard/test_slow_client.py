@@ -35,7 +35,9 @@ async def test_client_that_takes_nothing_holds_nobody_up_and_is_cut(postgres_url
             # As little as the system allows, so that the kernel takes little in its place.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await raw.connect(("127.0.0.1", urlsplit(host.url).port))
-            await raw.send(HANDSHAKE + masked(f.encode_frame(stalled.hello())))
+            await raw.send(HANDSHAKE)
+            assert (await raw.recv(4096)).startswith(b"HTTP/1.1 101")
+            await raw.send(masked(f.encode_frame(stalled.hello())))
 
             async def clients() -> int:
                 return (await host.http.get("/api/liveboard/figures")).json()["clients"]
