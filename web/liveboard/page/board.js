@@ -181,7 +181,9 @@ export class Board extends EventTarget {
 
   /** Operations of others among what was saved just now. @param {import("./link.js").Frame} frame */
   #came(frame) {
-    const entries = this.replica.isSynced ? this.replica.saved.entries.slice(-frame.operations.length) : [];
+    const { isSynced, history, saved } = this.replica;
+    // By revision where that is known; in the board's order an operation may lie deep beneath.
+    const entries = isSynced && frame.rev ? (history ?? saved.entries).slice(-frame.operations.length) : [];
     const fresh = entries.map(({ operation }) => operation).filter(({ site }) => site !== this.replica.identity.site);
     for (const { kind, site } of fresh) if (kind === "stroke") this.others.done(site);
     if (fresh.length) this.#tell("fresh", fresh);

@@ -1,6 +1,7 @@
 // The page of a board: puts its parts together, draws when something changed, and says how things stand.
 
 import "/assets/components/verdict-mark.js";
+import { write } from "/assets/dom.js";
 import { explain, Problem, requestJson } from "/assets/fetch.js";
 import { Board } from "./board.js";
 import { commandsOf } from "./commands.js";
@@ -109,7 +110,7 @@ function paint() {
 /** The view is another. @param {boolean} isByHand and not because of somebody one follows */
 function look(isByHand) {
   if (isByHand) people.stop();
-  byId("zoom-reset").textContent = `${Math.round(view.zoom * 100)}%`;
+  write(byId("zoom-reset"), `${Math.round(view.zoom * 100)}%`);
   editor.place();
   teller.tell();
   map.draw();
@@ -120,7 +121,7 @@ function say() {
   const sent = board.sent.size;
   const counts = /** @type {Record<string, number>} */ ({ local: board.replica.unsaved.length - sent, sent, saved: board.savedCount });
   for (const each of frame.querySelectorAll("[data-light]")) {
-    each.textContent = String(counts[/** @type {HTMLElement} */ (each).dataset.light ?? ""] ?? 0);
+    write(each, String(counts[/** @type {HTMLElement} */ (each).dataset.light ?? ""] ?? 0));
   }
   /** @type {HTMLButtonElement} */ (byId("undo")).disabled = !board.steps.canUndo;
   /** @type {HTMLButtonElement} */ (byId("redo")).disabled = !board.steps.canRedo;

@@ -22,6 +22,7 @@ export class Minimap {
     this.#desk = desk;
     this.#canvas = canvas;
     this.#viewChanged = viewChanged;
+    new ResizeObserver(() => this.#size()).observe(canvas);
     for (const name of /** @type {const} */ (["pointerdown", "pointermove"])) {
       canvas.addEventListener(name, (event) => {
         if (event.buttons & 1) this.#go(event);
@@ -32,7 +33,6 @@ export class Minimap {
   toggle() {
     const frame = /** @type {HTMLElement} */ (this.#canvas.parentElement);
     frame.hidden = !frame.hidden;
-    this.changed();
   }
 
   /** The board is another: its small picture follows, not at once. */
@@ -54,7 +54,7 @@ export class Minimap {
   }
 
   get #isShown() {
-    return this.#canvas.clientWidth > 0;
+    return this.#canvas.width > 0;
   }
 
   /** What it shows: all marks, and what one sees. @returns {Box} */
@@ -80,7 +80,6 @@ export class Minimap {
       this.draw();
       return;
     }
-    this.#size();
     const box = grown(bounds, 8);
     const { scale } = this.#fit(box);
     const [x, y] = [Math.floor(box.x0 * scale), Math.floor(box.y0 * scale)];
@@ -91,14 +90,16 @@ export class Minimap {
     this.draw();
   }
 
+  /** Not shown, it has no size: read when it changes, for reading it is work. */
   #size() {
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [Math.round(this.#canvas.clientWidth * ratio), Math.round(this.#canvas.clientHeight * ratio)];
-    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    this.#canvas.width = Math.round(this.#canvas.clientWidth * ratio);
+    this.#canvas.height = Math.round(this.#canvas.clientHeight * ratio);
+    this.changed();
+    this.draw();
   }
 
   #paint() {
-    this.#size();
     const { view, stage, board } = this.#desk;
     const context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);

@@ -19,6 +19,7 @@ export class Overlay {
   #board;
   /** Strokes saved a moment ago, for their light. @type {Map<string, number>} */
   #savedAt = new Map();
+  #isEmpty = false;
 
   /** @param {Stage} stage @param {View} view @param {Board} board */
   constructor(stage, view, board) {
@@ -36,11 +37,16 @@ export class Overlay {
    * @returns {boolean} whether something fades, and wants another frame
    */
   draw(inHand, tool) {
-    const context = this.#stage.clearAbove();
     const { ratio, scale, originLeft, originTop } = this.#view;
     const to = { scale: scale * ratio, left: originLeft, top: originTop };
-    const { others } = this.#board;
+    const { others, replica } = this.#board;
     const isFading = others.tidy();
+    const count = others.ink.size + others.cursors.size + inHand.length + this.#stage.lingering.length + replica.unsaved.length;
+    const isNeeded = count + this.#savedAt.size > 0 || isFading || tool.draw !== undefined;
+    // Nothing to draw where nothing is: while one moves the board, that is a canvas less a frame.
+    if (!isNeeded && this.#isEmpty) return false;
+    this.#isEmpty = !isNeeded;
+    const context = this.#stage.clearAbove();
     const inks = [...others.ink.values()].flatMap((strokes) => [...strokes.values()]).filter((ink) => ink.points.length);
     const hands = inks.map((ink) => unnamed({ kind: "stroke", ...ink }));
     for (const shown of [...this.#stage.lingering, ...hands, ...inHand]) this.#stage.painter.draw(context, shown, to);

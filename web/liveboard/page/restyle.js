@@ -7,6 +7,8 @@ import { UNITS_PER_PIXEL } from "../core/operations.js";
 /** @typedef {{color?: number, width?: number, fill?: number}} Wish width in pixels at zoom 1 */
 
 export const HIGHLIGHTER_WIDTHS = 4;
+/** A note has paper, also when no fill was chosen; a fill is the colour + 1. */
+export const NOTE_FILL = 0xfbe7a1 + 1;
 /** Heights of letters for widths of the pen, in units. */
 const LETTERS = [
   [3, 144],

@@ -2,7 +2,7 @@
 
 import { TARGETS_MAX } from "../core/operations.js";
 import { fillOf, inkOf } from "./colours.js";
-import { isFillable, restyled } from "./restyle.js";
+import { isFillable, NOTE_FILL, restyled, sizeOf } from "./restyle.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 
@@ -82,9 +82,21 @@ export class Toolbar {
     toggle(this.#frame, "selected", marks.length > 0);
     toggle(this.#frame, "fillable", marks.some(isFillable));
     this.#press("[data-tool].tool", ({ dataset }) => dataset.tool === tool);
-    this.#press("[data-color]", ({ dataset }) => parseInt(dataset.color ?? "", 16) === style.color);
-    this.#press("[data-width]", ({ dataset }) => Number(dataset.width) === style.width);
-    this.#press("[data-fill]", ({ dataset }) => (dataset.fill ? parseInt(dataset.fill, 16) + 1 : 0) === style.fill);
+    // What is selected shows its own style, if it is one; else it is what the next mark will wear.
+    const worn = marks.filter(({ operation }) => operation.kind !== "image");
+    const isWorn = (/** @type {(shown: import("../core/types.d.ts").Shown) => boolean} */ has, /** @type {boolean} */ isChosen) => (worn.length ? worn.every(has) : isChosen);
+    this.#press("[data-color]", ({ dataset }) => {
+      const value = parseInt(dataset.color ?? "", 16);
+      return isWorn(({ color }) => color === value, value === style.color);
+    });
+    this.#press("[data-width]", ({ dataset }) => {
+      const width = Number(dataset.width);
+      return isWorn((shown) => shown.size === sizeOf(shown, width), width === style.width);
+    });
+    this.#press("[data-fill]", ({ dataset }) => {
+      const value = dataset.fill ? parseInt(dataset.fill, 16) + 1 : 0;
+      return isWorn(({ fill }) => fill === value, value === (tool === "note" ? style.fill || NOTE_FILL : style.fill));
+    });
     this.#press("[data-part]", ({ dataset }) => (dataset.part === "part") === style.isPart);
     this.#one("#style-swatch").setAttribute("fill", inkOf(style.color, stage.theme.isDark));
     this.#one("#selection-actions").hidden = marks.length === 0;

@@ -3,7 +3,7 @@
 import { keyOf, TEXT_BYTES_MAX } from "../../core/operations.js";
 import { LINE_HEIGHT } from "../layout.js";
 import { fillOf, inkOf } from "../colours.js";
-import { lettersOf } from "../restyle.js";
+import { lettersOf, NOTE_FILL } from "../restyle.js";
 
 /** @typedef {import("../desk.js").Desk} Desk */
 /** @typedef {import("../desk.js").Tool} Tool */
@@ -12,7 +12,6 @@ import { lettersOf } from "../restyle.js";
 /** @typedef {import("../../core/types.d.ts").Text} Text */
 
 const NOTE_UNITS = 1600;
-const NOTE_FILL = 0xfbe7a1;
 const NOTE_MARGIN = 0.8;
 const NOTE_LETTERS = 160;
 
@@ -41,7 +40,7 @@ export class WordsTool {
     const { color, fill, width } = this.#desk.style;
     if (this.#form === "note") {
       const half = NOTE_UNITS / 2;
-      const note = { color, size: NOTE_LETTERS, fill: fill || NOTE_FILL + 1, x: x - half, y: y - half, width: NOTE_UNITS };
+      const note = { color, size: NOTE_LETTERS, fill: fill || NOTE_FILL, x: x - half, y: y - half, width: NOTE_UNITS };
       this.#editor.open({ kind: "text", form: "note", opacity: 100, text: "", ...note }, null);
     } else {
       const size = lettersOf(width);
