@@ -12,6 +12,7 @@ from typing import Final
 from host.api import Card, Command, HealthCheck, Metric, Mount, Page, PluginContext, PluginInfo, Task, hookimpl
 from plugins.frontrow import (
     audit_routes,
+    chaos_routes,
     commands,
     comparison_routes,
     house_routes,
@@ -93,6 +94,13 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         *operator_routes.OPERATIONS,
         *comparison_routes.OPERATIONS,
         *run_routes.OPERATIONS[1:],
+    )
+    yield Mount(
+        chaos_routes.CHAOS,
+        state.router,
+        chaos_routes.OPERATIONS,
+        body_bytes_max=BODY_BYTES_MAX,
+        request_timeout_s=slow_s,
     )
     yield Mount("/api/frontrow", state.router, operations, body_bytes_max=BODY_BYTES_MAX)
     yield Mount(house_routes.VENUES, state.router, body_bytes_max=house_routes.PLAN_BYTES_MAX)

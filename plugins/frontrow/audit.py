@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from host.api import OutcomeUnknown, ServiceUnavailable
 from plugins.frontrow.core.house_invariants import COUNT_ALL, HOUSE, judge_house
+from plugins.frontrow.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -34,10 +35,13 @@ _FIELDS: Final = ("id", "checked_at", "cause", "verdict", "elapsed_ms", "invaria
 class Auditor:
     """Counts, judges and keeps. Any number of tasks may ask at once."""
 
-    def __init__(self, postgres: "Postgres", log: "structlog.stdlib.BoundLogger", interval_s: float) -> None:
+    def __init__(
+        self, postgres: "Postgres", log: "structlog.stdlib.BoundLogger", interval_s: float, clock: WallClock
+    ) -> None:
         self._postgres = postgres
         self._log = log
         self._interval_s = interval_s
+        self._clock = clock
         self.broken_total = 0
         """Audits that found something broken. Anything but 0 is a broken promise."""
         self.audits_total = 0
@@ -62,7 +66,7 @@ class Auditor:
         assert row is not None
         elapsed_ms = round((time.perf_counter() - began) * 1000)
         counts = {statement.name: int(found) for statement, found in zip(HOUSE, row, strict=True)}
-        findings, verdict = judge_house(counts, time.time())
+        findings, verdict = judge_house(counts, self._clock.now())
         kept = await self._postgres.fetch_one(_KEEP, [cause, verdict, elapsed_ms, Jsonb(findings)])
         assert kept is not None
         await self._postgres.execute(_PRUNE, [AUDITS_KEPT])

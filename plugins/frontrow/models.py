@@ -31,6 +31,15 @@ class StampedeRequest(_Strict):
     seed: int | None = Field(None, ge=0, le=SEED_MAX)
 
 
+class ChaosRequest(_Strict):
+    """A stampede with a fault in the middle of it."""
+
+    fault: str = Field(min_length=1, max_length=40)
+    buyers: int = Field(20_000, ge=100, le=BUYERS_MAX)
+    seats: int = Field(500, ge=10, le=RUN_SEATS_MAX)
+    seed: int | None = Field(None, ge=0, le=SEED_MAX)
+
+
 class ComparisonRequest(_Strict):
     """The trace on which strategies are compared, and how long each payment takes. `party` seats go to one buyer."""
 
@@ -225,6 +234,23 @@ class ComparisonAnswer(BaseModel):
     strategies: list[StrategyAnswer]
 
 
+class ChaosAnswer(BaseModel):
+    """What a fault came to: the run that it struck, what was done, and the invariants of the house counted after.
+
+    `verdict` is “holds” when the run's and the house's both are. `recovered_ms` is from the strike until both servers
+    answered again.
+    """
+
+    fault: str
+    title: str
+    sentence: str
+    struck: dict[str, Any]
+    recovered_ms: float | None
+    run: dict[str, Any] | None
+    audit: dict[str, Any] | None
+    verdict: str
+
+
 class RunStarted(BaseModel):
     """A run under way: its page, and where it reports."""
 
@@ -273,4 +299,5 @@ class RunResult(BaseModel):
     started_at: float
     host: dict[str, Any]
     timeline: list[dict[str, float]]
+    faults: list[dict[str, Any]] = Field(default_factory=list)
     evidence_sha256: str | None = None

@@ -1,6 +1,5 @@
 """Orders over HTTP: make one of a hold, pay it, ask about it, give it up; and what the payment provider reports."""
 
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -29,6 +28,7 @@ from plugins.frontrow.idempotency import IdempotencyKeys, Key
 from plugins.frontrow.models import OrderAnswer, OrderRequest, PaymentRequest
 from plugins.frontrow.order_store import NoOrder, Order
 from plugins.frontrow.sale_routes import KEEP_ANSWER_S, KEY_HEADER, key_of
+from plugins.frontrow.wall_clock import WallClock
 
 ORDERS: Final = "/api/frontrow/orders"
 REPORTS: Final = "/api/frontrow/payments/events"
@@ -114,11 +114,14 @@ class ReportBody(BaseModel):
 class OrderRoutes:
     """The handlers; hold no state of their own."""
 
-    def __init__(self, checkout: Checkout, keys: IdempotencyKeys, secret: bytes, payment_secret: bytes) -> None:
+    def __init__(
+        self, checkout: Checkout, keys: IdempotencyKeys, secret: bytes, payment_secret: bytes, clock: WallClock
+    ) -> None:
         self._checkout = checkout
         self._keys = keys
         self._secret = secret
         self._payment_secret = payment_secret
+        self._clock = clock
 
     def add_to(self, router: Router) -> None:
         """Add all of them to a router."""
@@ -172,7 +175,7 @@ class OrderRoutes:
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         """Take one report of the provider; the status and what to say."""
-        if problem := problem_of(headers.get(HEADER), body, self._payment_secret, round(time.time())):
+        if problem := problem_of(headers.get(HEADER), body, self._payment_secret, round(self._clock.now())):
             return 401, {"reason": problem}
         try:
             said = ReportBody.model_validate_json(body)

@@ -37,6 +37,7 @@ UPDATE frontrow.runs SET state = 'unknown'
  WHERE state = 'running' AND (host = %s AND id <> ALL(%s) OR deadline_at < clock_timestamp())
 RETURNING id
 """
+_LEAVE: Final = "UPDATE frontrow.runs SET state = 'unknown' WHERE id = %s AND state = 'running'"
 _UNDECIDED: Final = (
     "SELECT id FROM frontrow.runs WHERE state = 'unknown' AND result IS NULL ORDER BY started_at LIMIT 20"
 )
@@ -127,6 +128,10 @@ class RunStore:
     async def abandon(self, running_here: list[str]) -> list[str]:
         """Turn runs that nobody runs to "unknown": this host's own but those named, and any past its deadline."""
         return [row[0] for row in await self._postgres.fetch_all(_ABANDON, [self._host, running_here])]
+
+    async def leave(self, run_id: str) -> None:
+        """Say that nobody runs this run any more, whose host is known to be dead."""
+        await self._postgres.execute(_LEAVE, [run_id])
 
     async def undecided(self) -> list[str]:
         """Runs left behind that nobody has verified yet."""

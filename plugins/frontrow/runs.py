@@ -32,6 +32,7 @@ from plugins.frontrow.run_store import RunStore, StoredRun
 from plugins.frontrow.settings import Settings
 from plugins.frontrow.stampede import Stampede
 from plugins.frontrow.verification import count
+from plugins.frontrow.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -52,14 +53,20 @@ class Evidence:
 
 @dataclass(slots=True, eq=False)
 class LiveRun:
-    """A run in this process, until its result is kept. `finished` is set once there is a `document` to show."""
+    """A run in this process, until its result is kept.
+
+    `finished` is set once there is a `document` to show, `decided` once nothing of it will change any more.
+    """
 
     head: dict[str, Any]
     stampede: Stampede
     office: BoxOffice
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """What was broken meanwhile, each with its time after the gun."""
     document: dict[str, Any] | None = None
     evidence: "Evidence | None" = None
     finished: trio.Event = field(default_factory=trio.Event)
+    decided: trio.Event = field(default_factory=trio.Event)
 
     @property
     def run_id(self) -> str:
@@ -67,7 +74,7 @@ class LiveRun:
 
     def progress(self) -> dict[str, Any]:
         """How it stands now."""
-        return documents.progress(self.stampede.history, time.perf_counter_ns())
+        return {**documents.progress(self.stampede.history, time.perf_counter_ns()), "faults": self.faults}
 
 
 class RunService:
@@ -80,6 +87,7 @@ class RunService:
         settings: Settings,
         threads: trio.CapacityLimiter,
         log: "structlog.stdlib.BoundLogger",
+        clock: WallClock,
         on_result: Callable[[dict[str, Any]], None] = lambda document: None,
     ) -> None:
         self._postgres = postgres
@@ -87,6 +95,7 @@ class RunService:
         self._settings = settings
         self._threads = threads
         self._log = log
+        self._clock = clock
         self._on_result = on_result
         self._live: dict[str, LiveRun] = {}
         self._beginning: set[str] = set()
@@ -108,8 +117,8 @@ class RunService:
         finally:
             self._nursery = None
 
-    async def start(self, buyers: int, seats: int, seed: int | None) -> LiveRun:
-        """Begin a run and return at once.
+    async def start(self, buyers: int, seats: int, seed: int | None, *, leaving: int = 0) -> LiveRun:
+        """Begin a run and return at once. `leaving` winners never hear of it, see `Stampede`.
 
         Raises:
             HttpProblem: 422 beyond the configured sizes, 429 when there is no room for it now.
@@ -138,7 +147,7 @@ class RunService:
             )
             head = documents.head(new_run.run_id, new_run.seed, buyers, seats, new_run.started_at)
             office = self._office.counted_apart()
-            live = LiveRun(head, Stampede(office, new_run, settings.wave_size), office)
+            live = LiveRun(head, Stampede(office, new_run, settings.wave_size, leaving), office)
             if self._nursery is None:
                 raise ServiceUnavailable("the plugin is stopping")
         except BaseException:
@@ -199,6 +208,7 @@ class RunService:
             live.document = self._document(live, "failed", {}, None, None)
         finally:
             live.finished.set()
+            live.decided.set()
             del self._live[live.run_id]
 
     async def _decide(self, live: LiveRun) -> None:
@@ -250,7 +260,7 @@ class RunService:
     ) -> dict[str, Any]:
         history, tally = live.stampede.history, live.office.tally
         expected = documents.expectation(history, live.head["seats"])
-        findings = judge(counts, expected, time.time())
+        findings = judge(counts, expected, self._clock.now())
         document = {
             **live.head,
             **documents.figures(history),
@@ -260,11 +270,18 @@ class RunService:
             "holds_missing": live.stampede.holds_missing,
             "unknowns": tally.unknowns,
             "unknowns_resolved": tally.unknowns_resolved,
+            "faults": live.faults,
             "redis": documents.layer_one(live.stampede.holds_missing, tally.holds_lost, history.attempts_sum()),
             "host": this_host(),
         }
         document = documents.with_invariants(document, state, verdict(findings), findings)
         return {**document, "evidence_sha256": live.evidence and verdict_hash(live.evidence.sha256, document)}
+
+    async def verify_left(self, run_id: str) -> dict[str, Any] | None:
+        """Judge a run whose host is dead by what the tables say, and keep that; None when there is no such run."""
+        await self._store.leave(run_id)
+        await self._verify_without_history(run_id)
+        return await self.find(run_id)
 
     async def _look_after_those_left_behind(self) -> None:
         try:
@@ -281,7 +298,7 @@ class RunService:
         if stored is None or event_id is None:
             return
         counts = await count(self._postgres, event_id, None, None)
-        findings = judge(counts.by_name, Expectation(stored.buyers, stored.seats, stored.buyers), time.time())
+        findings = judge(counts.by_name, Expectation(stored.buyers, stored.seats, stored.buyers), self._clock.now())
         document = {
             **documents.head(run_id, stored.seed, stored.buyers, stored.seats, stored.started_at),
             **documents.without_history(stored.buyers),

@@ -15,6 +15,9 @@ from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnava
 from plugins.frontrow.audit import Auditor
 from plugins.frontrow.audit_routes import AuditRoutes
 from plugins.frontrow.box_office import BoxOffice
+from plugins.frontrow.chaos.faults import Ground
+from plugins.frontrow.chaos.trials import Chaos
+from plugins.frontrow.chaos_routes import ChaosRoutes
 from plugins.frontrow.checkout import Checkout
 from plugins.frontrow.claims import ClaimDesk
 from plugins.frontrow.comparison_routes import ComparisonRoutes
@@ -49,6 +52,7 @@ from plugins.frontrow.strategies.comparison import Comparisons
 from plugins.frontrow.subscribers import Subscribers
 from plugins.frontrow.subscription_routes import SubscriptionRoutes
 from plugins.frontrow.venues import Venues
+from plugins.frontrow.wall_clock import WallClock
 
 SALES_WAITING_MAX: Final = 10_000
 """Sales that layer 1 has not been told of yet; when there are more, it is not told: it is a hint, nothing else."""
@@ -66,8 +70,9 @@ class FrontRow:
         self.router = Router()
         self.store = RunStore(ctx.postgres, host_id(ctx.data_dir))
         self.inventory = Inventory(ctx.postgres)
+        self.clock = WallClock()
         self.runs = RunService(
-            ctx.postgres, self.store, self.settings, ctx.threads, ctx.log, on_result=self._count_result
+            ctx.postgres, self.store, self.settings, ctx.threads, ctx.log, self.clock, on_result=self._count_result
         )
         self.run_routes = RunRoutes(self.runs, self.store, ctx.draining, self.settings.progress_interval)
         self.run_routes.add_to(self.router)
@@ -83,8 +88,10 @@ class FrontRow:
         self.provider: SimulatedProvider | None = None
         self.operators: Operators
         self.maps: LiveMaps | None = None
-        self.auditor = Auditor(ctx.postgres, ctx.log, self.settings.audit_interval)
+        self.auditor = Auditor(ctx.postgres, ctx.log, self.settings.audit_interval, self.clock)
         AuditRoutes(self.auditor).add_to(self.router)
+        self.chaos = Chaos(Ground(ctx.postgres, ctx.redis, self.clock), self.runs, self.store, self.auditor)
+        ChaosRoutes(ctx, self.chaos).add_to(self.router)
         self.relay: Relay | None = None
         self.subscribers = Subscribers(ctx.postgres, ctx.http, ctx.log)
         SubscriptionRoutes(ctx, self.subscribers).add_to(self.router)
@@ -175,7 +182,7 @@ class FrontRow:
         store = OrderStore(ctx.postgres)
         self.checkout = Checkout(holding, store, provider, self.venues, ctx.postgres, settings, ctx.log)
         await nursery.start(self.checkout.run)
-        routes = OrderRoutes(self.checkout, keys, installation.secret, secret)
+        routes = OrderRoutes(self.checkout, keys, installation.secret, secret, self.clock)
         routes.add_to(self.router)
         if self.provider is not None:
 
