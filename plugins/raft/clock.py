@@ -33,6 +33,10 @@ class Clock:
         """How long until it shows so much; 0 when it does already."""
         return max(0, self.true_us(clock_us) - now_us()) / 1_000_000
 
+    def steady_us(self) -> int:
+        """For how long it has run at the true speed; 0 when it does not."""
+        return now_us() - self._set_us if self.permille == 1000 else 0
+
     def skew(self, permille: int) -> None:
         """Run at another speed from now on."""
         self._base_us, self._set_us = self.read(), now_us()

@@ -69,10 +69,13 @@ async def write(shell: Shell, operation: Operation, session: Session | None, tim
     return _answer(shell, applied.index, result, started)
 
 
-async def read(shell: Shell, key: bytes, timeout_s: float) -> Answer:
-    """Read a key, linearizably, from any node. Raises NotTaken, OutcomeUnknown (there: no answer in time)."""
+async def read(shell: Shell, key: bytes, timeout_s: float, *, lease: bool = False) -> Answer:
+    """Read a key, linearizably, from any node. Raises NotTaken, OutcomeUnknown (there: no answer in time).
+
+    With `lease` a leader answers at once while its lease lasts.
+    """
     started = trio.current_time()
-    applied = await shell.read(key, timeout_s)
+    applied = await shell.read(key, timeout_s, lease=lease)
     return _answer(shell, applied.index, applied.result, started)
 
 

@@ -126,8 +126,9 @@ def _store(order: _Order) -> None:
     propose = order("propose", "write a key", lambda given: _act(given, "key", "value", "node"))
     propose.add_argument("key")
     propose.add_argument("value")
-    read = order("read", "read a key, linearizably", lambda given: _act(given, "key", "node"))
+    read = order("read", "read a key, linearizably", lambda given: _act(given, "key", "node", "mode"))
     read.add_argument("key")
+    read.add_argument("--lease", action="store_const", const="lease", default="index", dest="mode")
     for parser in (propose, read):
         parser.add_argument("--node", type=_node, help="whom to ask; the leader when it is left out")
 
@@ -135,9 +136,12 @@ def _store(order: _Order) -> None:
 def _whole(order: _Order) -> None:
     order("heal", "links, clocks and disks as usual; who is down starts", _act)
     order("reset", "a fresh cluster", _act)
-    rules = order("rules", "restart all with other rules", lambda given: _act(given, "pre_vote", "check_quorum"))
+    rules = order(
+        "rules", "restart all with other rules", lambda given: _act(given, "pre_vote", "check_quorum", "lease_reads")
+    )
     rules.add_argument("--no-pre-vote", action="store_false", dest="pre_vote")
     rules.add_argument("--no-check-quorum", action="store_false", dest="check_quorum")
+    rules.add_argument("--lease-reads", action="store_true")
     topology = order("topology", "a fault with a name", lambda given: _act(given, "name"))
     topology.add_argument("name")
     topology.add_argument("--wait", action="store_true", help="until the time without a leader is measured")

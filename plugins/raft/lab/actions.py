@@ -121,19 +121,25 @@ class Propose(_Strict):
 
 
 class Read(_Strict):
-    """Read a key, linearizably, at the leader or at a node of one's choice."""
+    """Read a key, linearizably, at the leader or at a node of one's choice.
+
+    `mode` "lease" has the leader answer at once while its lease lasts (thesis §6.4.1); "index" has a majority confirm
+    it first.
+    """
 
     action: Literal["read"]
     key: Key
     node: Target | None = None
+    mode: Literal["index", "lease"] = "index"
 
 
 class Rules(_Strict):
-    """Run the nodes with or without pre-vote and check-quorum: all are restarted."""
+    """Run the nodes with or without pre-vote, check-quorum and reads by lease: all are restarted."""
 
     action: Literal["rules"]
     pre_vote: bool
     check_quorum: bool
+    lease_reads: bool = False
 
 
 class PlayTopology(_Strict):

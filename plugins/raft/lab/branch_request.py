@@ -53,7 +53,9 @@ class ProposeLater(actions.Propose, _Later):
 
 
 class ReadLater(actions.Read, _Later):
-    """A client reads."""
+    """A client reads; a majority confirms it."""
+
+    mode: Literal["index"] = "index"
 
 
 Later = Annotated[

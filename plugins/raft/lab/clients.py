@@ -37,14 +37,29 @@ class LabStore:
         shell = self.shell_of(node)
         return await self._judged(operation, 0, lambda: kv_client.write(shell, operation, session, self._timeout_s))
 
-    async def read(self, key: bytes, node: int | None, *, is_stale: bool) -> Answer:
-        """Read. Raises HttpProblem."""
+    async def read(self, key: bytes, node: int | None, *, is_stale: bool, lease: bool = False) -> Answer:
+        """Read. Raises HttpProblem: 409 by a lease that would say nothing."""
         shell = self.shell_of(node)
+        if lease and (problem := self._lease_problem(shell)):
+            raise HttpProblem(409, problem)
         if is_stale:
             await trio.lowlevel.checkpoint()
             return kv_client.stale_read(shell, key)
         operation = Operation("get", key)
-        return await self._judged(operation, 1, lambda: kv_client.read(shell, key, self._timeout_s))
+        return await self._judged(operation, 1, lambda: kv_client.read(shell, key, self._timeout_s, lease=lease))
+
+    def _lease_problem(self, shell: Shell) -> str:
+        """Why a lease of this node says nothing; "" when it does. Clocks that differ break it (thesis §6.4.1)."""
+        cluster = self._cluster
+        if not cluster.core_settings.lease_reads:
+            return "the nodes run without reads by lease: restart them with these first"
+        if shell.id != cluster.leader:
+            return f"n{shell.id} does not lead: only a leader has a lease"
+        # A promise that was given while a clock was fast has run out by then.
+        promised_us = 2 * cluster.core_settings.election_timeout_us
+        if any(seat.clock.steady_us() < promised_us for seat in cluster.seats.values()):
+            return "the clocks differ, or did a moment ago: a lease says nothing then"
+        return ""
 
     def shell_of(self, node: int | None) -> Shell:
         """Whom to ask: the leader, or the node that was named. Raises HttpProblem."""

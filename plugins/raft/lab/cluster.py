@@ -340,6 +340,7 @@ class Cluster:
             "heals_at": None if self.heals_at_us is None else self.heals_at_us // 1000,
             "pre_vote": settings.pre_vote,
             "check_quorum": settings.check_quorum,
+            "lease_reads": settings.lease_reads,
             "election_timeout_ms": settings.election_timeout_us // 1000,
             "heartbeat_ms": settings.heartbeat_us // 1000,
         }

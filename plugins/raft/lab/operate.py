@@ -342,15 +342,19 @@ class Operator:
 
     async def _rules(self, action: actions.Rules) -> Result:
         cluster = self.cluster
-        cluster.core_settings = cluster.core_settings._replace(
-            pre_vote=action.pre_vote, check_quorum=action.check_quorum
+        settings = cluster.core_settings._replace(
+            pre_vote=action.pre_vote, check_quorum=action.check_quorum, lease_reads=action.lease_reads
         )
+        if problems := settings.problems():
+            raise HttpProblem(422, "; ".join(problems))
+        cluster.core_settings = settings
         for number, seat in list(cluster.seats.items()):
             if seat.shell is not None:
                 await cluster.stop(number, "restarted with other rules")
                 await cluster.start(number)
         words = [f"pre-vote {'on' if action.pre_vote else 'off'}"]
         words.append(f"check-quorum {'on' if action.check_quorum else 'off'}")
+        words.append(f"reads by lease {'on' if action.lease_reads else 'off'}")
         text = "the nodes were restarted with " + ", ".join(words)
         self._say("fault", 0, text)
         return _done(text)
@@ -370,7 +374,7 @@ class Operator:
 
     async def _read(self, action: actions.Read) -> Result:
         node = None if action.node is None else self._number(action.node)
-        answer = await self._store.read(action.key.encode(), node, is_stale=False)
+        answer = await self._store.read(action.key.encode(), node, is_stale=False, lease=action.mode == "lease")
         value = None if kv_client.is_missing(answer) else (answer.value or b"").decode("utf-8", "replace")
         text = f"{action.key} is {value if value is not None else 'not there'}, as of entry {answer.index}"
         return _done(text, value=value, index=answer.index, term=answer.term, ms=answer.ms)

@@ -281,7 +281,7 @@ async def test_recording_is_kept_replayed_and_played_from_its_file(shared_lab: R
 async def test_branch_of_a_recording_is_a_link_of_its_own(shared_lab: RunningHost) -> None:
     http = shared_lab.http
     old = await led(shared_lab)
-    await act(shared_lab, action="propose", key="k", value="v")
+    await done(shared_lab, action="propose", key="k", value="v")
     made = (await http.post(f"{API}/recordings", json={"seconds": 30})).json()
     url = f"{API}/recordings/{made['id']}/branch"
     wish = {"step": made["steps"], "ms": 1500, "actions": [{"after_ms": 50, "action": "kill", "node": old}]}
