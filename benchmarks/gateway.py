@@ -9,7 +9,8 @@ LiteLLM and Portkey are measured the same way, in the same run, where `make benc
 
 Prints a line for each system, then one JSON object; of rates the best round counts, of costs the least:
 
-- `pass_rps`: requests a second, 32 at once, each to the upstream; `hit_rps`: each out of the cache;
+- `pass_rps`: requests a second, 32 at once, each to the upstream and past the cache; `hit_rps`: each out of the cache;
+  `miss_rps`: each looked up there, sent on as a call that others may join, and kept;
 - `overhead_p50_us`, `overhead_p99_us`: one request at a time, minus the median of the upstream asked directly;
 - `ttft_overhead_p50_us`: likewise until the first event of a stream;
 - `hit_p50_us`: one hit at a time, connection and all;
@@ -17,7 +18,8 @@ Prints a line for each system, then one JSON object; of rates the best round cou
 - `paced`: 500 streams of 50 chunks a second each, all at once. `on_time` of them were whole and had no chunk that came
   later than the next one was sent; `delay_..._ms` is a chunk's way from the upstream's socket to the client's;
 - `..._cpu_us`: what one request (of `paced`: one chunk) costs the process; a busy machine disturbs it less than rates;
-- `rss_mb`: after all that; `cold_start_s`: from the start of the process to its first answer;
+- `rss_mb`: after all that but the misses, with which the cache fills; `cold_start_s`: from the start of the process to
+  its first answer;
 - `floors`: the same load on the upstream alone, and on the smallest apps on the native engine
   (`benchmarks.gateway_floors`): `load` is what the generator can do, `answer` bounds hits, `call` what is passed on.
 """
@@ -47,7 +49,9 @@ from benchmarks.http_load import LoadError, ask, connect, follow_streams, many_a
 AT_ONCE: Final = 32
 PACED_STREAMS: Final = 500
 ALONE: Final = 2000
-"""Requests one at a time."""
+"""Requests one at a time, and for how many seconds of them at the most."""
+ALONE_S: Final = 10.0
+SERIAL: Final = "0" * 20
 CONFIG: Final = """
 [server]
 port = 0
@@ -165,15 +169,15 @@ class Meter:
 
     def alone(self, request: bytes, mark: bytes) -> tuple[list[float], list[float]]:
         """Microseconds to the first event and to the end, one request at a time."""
-        return one_at_a_time(self._port, request, ALONE, mark)
+        return one_at_a_time(self._port, request, ALONE, ALONE_S, mark)
 
-    def rate(self, request: bytes, mark: bytes) -> tuple[int, int]:
+    def rate(self, request: bytes, mark: bytes, serial: bytes = b"") -> tuple[int, int]:
         """Answers a second, 32 at once, and what each costs the process in microseconds."""
-        many_at_once(self._port, request, AT_ONCE, self._seconds / 4, mark)
+        many_at_once(self._port, request, AT_ONCE, self._seconds / 4, mark, serial)
         rates, costs = [], []
         for _ in range(self._rounds):
             before = cpu_s(self._pid) if self._pid else 0.0
-            count, took_s = many_at_once(self._port, request, AT_ONCE, self._seconds, mark)
+            count, took_s = many_at_once(self._port, request, AT_ONCE, self._seconds, mark, serial)
             rates.append(count / took_s)
             costs.append(((cpu_s(self._pid) if self._pid else 0.0) - before) / count * 1e6)
         return round(max(rates)), round(min(costs))
@@ -229,6 +233,13 @@ class Meter:
         _, ends = self.alone(request, mark)
         hit_rps, hit_cpu_us = self.rate(request, mark)
         return {"hit_rps": hit_rps, "hit_cpu_us": hit_cpu_us, "hit_p50_us": round(median(ends))}
+
+    def misses(self) -> dict[str, int]:
+        """What it costs to fill the cache."""
+        # Each of its own, so that it is looked up, sent on as what others may join, and kept.
+        miss = chat(self._model.name, SERIAL, self._model.headers, store=True)
+        miss_rps, miss_cpu_us = self.rate(miss, b"x-quartet-cache: miss", SERIAL.encode())
+        return {"miss_rps": miss_rps, "miss_cpu_us": miss_cpu_us}
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +305,7 @@ def main() -> None:
             meter = Meter(gateway_port, pid, Model("bench/m", "bench/paced"), options)
             figures = meter.passed(direct) | meter.hits()
             figures |= {"rss_mb": rss_mb(pid), "rss_idle_mb": idle_mb, "cold_start_s": round(cold_start_s, 2)}
+            figures |= meter.misses() | {"rss_with_cache_mb": rss_mb(pid)}
         print(f"quartet: {json.dumps(figures)}", flush=True)
         peers = {} if options.no_peers else measure_rivals(port, direct, figures["pass_rps"], options)
     host = {"python": platform.python_version(), "trio": trio.__version__, "cores": os.cpu_count(), "load_1m": load_1m}

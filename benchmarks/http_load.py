@@ -4,6 +4,7 @@ It parses no more of an answer than where it ends, and costs some ten microsecon
 two cores it is not what is measured; `benchmarks.gateway` prints what it reaches against the upstream alone.
 """
 
+import itertools
 import re
 import select
 import socket
@@ -64,31 +65,47 @@ def ask(sock: socket.socket, request: bytes) -> tuple[bytes, int]:
     return data, first_ns or time.perf_counter_ns()
 
 
-def one_at_a_time(port: int, request: bytes, count: int, mark: bytes) -> tuple[list[float], list[float]]:
-    """Microseconds to the first event and to the end of each answer, each list sorted. Each must hold `mark`."""
-    firsts, ends = [], []
+def one_at_a_time(
+    port: int, request: bytes, count: int, seconds: float, mark: bytes
+) -> tuple[list[float], list[float]]:
+    """Microseconds to the first event and to the end of each answer, each list sorted. Each must hold `mark`.
+
+    So many answers, after a quarter as many that do not count, or as many as come in so many seconds.
+    """
+    firsts: list[float] = []
+    ends: list[float] = []
+    until = time.perf_counter() + seconds
     with connect(port) as sock:
         for number in range(count + count // 4):
+            if ends and time.perf_counter() > until:
+                break
             began_ns = time.perf_counter_ns()
             answer, first_ns = ask(sock, request)
             ended_ns = time.perf_counter_ns()
             _check(answer, mark)
-            if number >= count // 4:
+            if number >= count // 4 or ended_ns / 1e9 > until:
                 firsts.append((first_ns - began_ns) / 1e3)
                 ends.append((ended_ns - began_ns) / 1e3)
     return sorted(firsts), sorted(ends)
 
 
-def many_at_once(port: int, request: bytes, at_once: int, seconds: float, mark: bytes) -> tuple[int, float]:
+def many_at_once(
+    port: int, request: bytes, at_once: int, seconds: float, mark: bytes, serial: bytes = b""
+) -> tuple[int, float]:
     """How many answers came, and in how many seconds, with `at_once` connections that each ask again as soon as they
-    are answered. Each answer must hold `mark`."""
+    are answered. Each answer must hold `mark`. `serial` stands in the request where each has a number of its own."""
+    numbers = itertools.count(time.time_ns())
+
+    def next_request() -> bytes:
+        return request.replace(serial, b"%0*d" % (len(serial), next(numbers))) if serial else request
+
     sockets = {}
     poll = select.epoll()
     for _ in range(at_once):
         sock = connect(port)
         sockets[sock.fileno()] = sock
         poll.register(sock, select.EPOLLIN)
-        sock.send(request)
+        sock.send(next_request())
     unread: dict[int, bytes] = {}
     count = 0
     began = now = time.perf_counter()
@@ -104,7 +121,7 @@ def many_at_once(port: int, request: bytes, at_once: int, seconds: float, mark: 
                 continue
             _check(data, mark)
             count += 1
-            sockets[number].send(request)
+            sockets[number].send(next_request())
         now = time.perf_counter()
     for sock in sockets.values():
         sock.close()
