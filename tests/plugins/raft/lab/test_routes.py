@@ -175,7 +175,7 @@ async def test_disk_that_is_full_or_damaged_stops_its_node_and_no_other(tmp_path
         leader = await led(host)
         node = leader % 5 + 1
         await act(host, action="disk", node=node, state="full")
-        await act(host, action="propose", key="k", value="v")
+        await done(host, action="propose", key="k", value="v")
         found = await until(host, lambda found: found["nodes"][str(node)]["state"] == "down")
         assert "No space left" in found["nodes"][str(node)]["reason"]
         assert (await act(host, action="restart", node=node)).status_code == 409
@@ -255,7 +255,7 @@ async def test_store_with_sessions_over_http(shared_lab: RunningHost) -> None:
 async def test_recording_is_kept_replayed_and_played_from_its_file(shared_lab: RunningHost) -> None:
     http = shared_lab.http
     await led(shared_lab)
-    await act(shared_lab, action="propose", key="k", value="v")
+    await done(shared_lab, action="propose", key="k", value="v")
     made = await http.post(f"{API}/recordings", json={"seconds": 30})
     assert made.status_code == 201
     assert made.json()["verified"]
@@ -312,7 +312,7 @@ async def test_viewer_gets_the_state_then_what_changes_and_resumes(tmp_path: Pat
             kind, _, document, _ = await following()
             assert kind == "state"
             assert set(document["nodes"]) == {"1", "2", "3", "4", "5"}
-            await act(host, action="propose", key="seen", value="yes")
+            await done(host, action="propose", key="seen", value="yes")
             last = ""
             with trio.fail_after(20):
                 while True:
@@ -320,7 +320,7 @@ async def test_viewer_gets_the_state_then_what_changes_and_resumes(tmp_path: Pat
                     assert kind == "delta"
                     if document.get("kv", {}).get("seen") == "yes":
                         break
-        await act(host, action="propose", key="missed", value="not")
+        await done(host, action="propose", key="missed", value="not")
         async with events(host, last) as following:
             missed = {}
             while "missed" not in missed:
