@@ -92,8 +92,11 @@ def one_at_a_time(
 def many_at_once(
     port: int, request: bytes, at_once: int, seconds: float, mark: bytes, serial: bytes = b""
 ) -> tuple[int, float]:
-    """How many answers came, and in how many seconds, with `at_once` connections that each ask again as soon as they
-    are answered. Each answer must hold `mark`. `serial` stands in the request where each has a number of its own."""
+    """How many answers came, and in how many seconds, with `at_once` connections that each ask again once answered.
+
+    Ends after `seconds`, or with `at_once` answers, whichever is later. Each answer must hold `mark`. `serial`
+    stands in the request where each has a number of its own.
+    """
     numbers = itertools.count(time.time_ns())
 
     def next_request() -> bytes:
@@ -110,7 +113,7 @@ def many_at_once(
     count = 0
     began = now = time.perf_counter()
     until = began + seconds
-    while now < until:
+    while now < until or count < at_once:
         ready = poll.poll(WAIT_S)
         if not ready:
             raise LoadError(f"no answer within {WAIT_S:g} s")
