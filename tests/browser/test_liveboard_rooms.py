@@ -190,3 +190,10 @@ def test_keys_are_on_a_sheet_and_letters_in_fields_are_letters(open_page: Open) 
     page.get_by_role("button", name="Use it").first.click()
     expect(page.locator(BOARD)).to_have_attribute("data-tool", "pen")
     expect(page.get_by_role("button", name="Eve (you)")).to_be_visible()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("main :is(button, a[href], input, textarea, [role])")]
+          .filter((each) => each.checkVisibility() && each.role !== "status" && each.role !== "alert")
+          .filter((each) => !(each.textContent.trim() || each.ariaLabel || each.title || each.labels?.length))
+          .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []

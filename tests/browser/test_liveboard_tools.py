@@ -299,6 +299,30 @@ def test_one_finger_draws_and_two_move(open_page: Open) -> None:
     expect_revision(page, 1)
 
 
+def test_once_a_pen_was_used_fingers_only_move_the_board(open_page: Open) -> None:
+    page = enter(open_page, "pen", has_touch=True)
+    device = page.context.new_cdp_session(page)
+
+    def pen(kind: str, x: int, force: float) -> None:
+        about = {"type": kind, "x": x, "y": 300 + x // 10, "button": "left", "buttons": 1, "pointerType": "pen"}
+        device.send("Input.dispatchMouseEvent", {**about, "force": force})
+
+    pen("mousePressed", 300, 0.2)
+    for step in range(1, 9):
+        pen("mouseMoved", 300 + 20 * step, 0.2 + 0.1 * step)
+    pen("mouseReleased", 460, 0)
+    expect_revision(page, 1)
+    drawn = picture(page)
+    device.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": 400, "y": 400}]})
+    device.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": 500, "y": 450}]})
+    device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("() => document.querySelector('.board').dataset.painted")
+    assert picture(page) != drawn
+    page.keyboard.press("0")
+    assert picture(page) == drawn
+    expect_revision(page, 1)
+
+
 def test_followed_person_is_seen_and_a_move_of_ones_own_ends_it(open_page: Open) -> None:
     page, other = enter(open_page, "follow"), enter(open_page, "follow")
     other.mouse.move(600, 400)

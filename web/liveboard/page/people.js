@@ -12,6 +12,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export class People {
   /** The number of the person one follows. @type {number | null} */
   #followed = null;
+  #listed = "";
   #desk;
   #list;
   #banner;
@@ -31,6 +32,10 @@ export class People {
   list() {
     const { board } = this.#desk;
     const people = [...board.others.people.values()].sort((one, other) => Number(other.number === board.me) - Number(one.number === board.me));
+    // Their digests come several times a second, and change nothing here.
+    const listed = JSON.stringify([people, board.me, this.#followed, this.#desk.stage.theme.isDark]);
+    if (listed === this.#listed) return;
+    this.#listed = listed;
     const items = people.slice(0, SHOWN_MAX).map((person) => this.#item(person));
     if (people.length > SHOWN_MAX) {
       const more = people.slice(SHOWN_MAX);
