@@ -8,6 +8,7 @@ are there before anybody could have left. So a request is watched once it has la
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
 import trio
 
 from host.api import ClientDisconnected
@@ -17,6 +18,8 @@ from plugins.gateway.exchange import Exchange, break_off, is_leaving
 WATCH_AFTER_S: Final = 0.01
 FAREWELL_S: Final = 0.5
 """How long a stream that is cut by the stop of the gateway may take to say so."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("plugin.gateway")
 
 
 class Presence:
@@ -82,8 +85,12 @@ class _Stay:
         with trio.CancelScope() as self._watch:
             if self.is_over:
                 return
-            while (await self._exchange.receive())["type"] != "http.disconnect":
-                pass
+            try:
+                while (await self._exchange.receive())["type"] != "http.disconnect":
+                    pass
+            except Exception:
+                # One request's fault: it must end no other's watch.
+                log.exception("a client can no longer be heard", request_id=self._exchange.request_id)
             if not self.is_over:
                 self.is_left = True
                 self.scope.cancel("the client has left")
