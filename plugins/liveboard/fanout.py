@@ -135,7 +135,9 @@ class Outlet:
     sending_since: float | None = None
     is_overrun: bool = False
     goodbye: Goodbye | None = None
+    # By slot the last telling that was sent; and the slots that told something before the client came, and not to it.
     _seen: dict[str, int] = field(default_factory=dict)
+    _new_to: set[str] = field(default_factory=set)
     # What a client lacks whose board is no beginning of ours: frames, made as they are sent.
     _missing: Iterator[bytes] | None = None
     # The revision at which the client is told that it has all, and what tells it.
@@ -161,6 +163,8 @@ class Outlet:
         """
         self.rev = rev
         self._synced = (self.fanout.log.rev, synced)
+        self._seen = {name: slot.number for name, slot in self.fanout.slots.items()}
+        self._new_to = {name for name, number in self._seen.items() if number}
         self.wake()
 
     def stream_missing(self, entries: Sequence[Entry], synced: Callable[[int], bytes]) -> None:
@@ -238,14 +242,14 @@ class Outlet:
 
     def _next_telling(self) -> WebSocketFrame | None:
         for name, slot in self.fanout.slots.items():
-            seen = self._seen.get(name, 0)
-            if slot.number == seen:
+            missed = slot.number - self._seen[name] - 1
+            is_new = name in self._new_to
+            if missed < 0 and not is_new:
                 continue
             self._seen[name] = slot.number
-            self.fanout.deliveries.skipped += slot.number - seen - 1
-            if slot.whole is not None and slot.number > seen + 1:
-                return WebSocketFrame.binary(slot.whole())
-            return slot.frame
+            self._new_to.discard(name)
+            self.fanout.deliveries.skipped += max(0, missed)
+            return WebSocketFrame.binary(slot.whole()) if slot.whole and (missed or is_new) else slot.frame
         return None
 
     def _note_sent(self, frame: WebSocketFrame) -> None:

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from plugins.liveboard.core.frames import INK_BYTES_MAX, Person, Presence, move_bytes, moves_bytes
+from plugins.liveboard.core.frames import (
+    INK_BYTES_MAX,
+    People,
+    Person,
+    Presence,
+    encode_frame,
+    move_bytes,
+    moves_bytes,
+)
 
 INKS_MAX: Final = 16
 """Pieces of ink of one client within a tick; older ones are dropped, and the stroke itself comes when it is done."""
@@ -46,6 +54,8 @@ class PresenceBoard:
         self.has_moved = False
         self.people_changed = False
         self.reports_changed = False
+        # Those of whom everybody was told, by number.
+        self._told: dict[int, Person] = {}
         # Parts of a frame from other hosts, since the last tick.
         self._arrived: dict[int, bytes] = {}
 
@@ -117,6 +127,18 @@ class PresenceBoard:
         for host in self.elsewhere.values():
             people += host.people
         return people
+
+    def whole_people(self) -> bytes:
+        """A frame that lists everybody."""
+        return encode_frame(People(True, tuple(self.people()), ()))
+
+    def people_news(self) -> bytes:
+        """A frame of who has come or changed, and who has left, since the last such frame."""
+        now = {person.number: person for person in self.people()}
+        came = tuple(person for number, person in now.items() if self._told.get(number) != person)
+        left = tuple(number for number in self._told if number not in now)
+        self._told = now
+        return encode_frame(People(False, came, left))
 
     def reports_here(self) -> list[tuple[int, int, bytes]]:
         return [(number, each.rev, each.digest) for number, each in self.here.items()]

@@ -53,6 +53,7 @@ class Room:
         self.fanout = Fanout(self.log, chunk_bytes=settings.chunk_bytes, frames_kept=settings.frames_kept)
         self.presence = PresenceBoard()
         self.fanout.slots["moves"].whole = self.presence.whole
+        self.fanout.slots["people"].whole = self.presence.whole_people
         self.idle_since: float | None = None
         self.is_closed = False
         self.sessions: set[Any] = set()
@@ -214,7 +215,7 @@ class Room:
             presence.forget_silent(now, settings.presence_ttl)
             has_changed = presence.people_changed or presence.reports_changed
             if presence.people_changed:
-                slots["people"].tell(encode_frame(People(True, tuple(presence.people()), ())))
+                slots["people"].tell(presence.people_news())
             if presence.reports_changed:
                 slots["reports"].tell(encode_frame(Reports(tuple(presence.reports()))))
             presence.people_changed = presence.reports_changed = False

@@ -37,6 +37,7 @@ class Client:
         self.rev = 0
         self.seq = 0
         self.inbox: list[Any] = []
+        self.people: dict[int, f.Person] = {}
         self.welcome: f.Welcome | None = None
         self.is_synced = False
         self.changed = trio.Event()
@@ -120,6 +121,10 @@ class Client:
                 await self.changed.wait()
         return found
 
+    def names(self) -> set[str]:
+        """Who is there, as far as this client was told."""
+        return {person.name for person in self.people.values()}
+
     async def saved(self) -> None:
         await self.until(lambda: not self.unsaved)
 
@@ -168,6 +173,12 @@ class Client:
                 for entry in list(self.unsaved):
                     if entry.operation.seq <= seq:
                         self._acknowledge(entry.operation.id)
+            case f.People(whole, people, left):
+                if whole:
+                    self.people.clear()
+                self.people.update({person.number: person for person in people})
+                for number in left:
+                    del self.people[number]
             case _:
                 self.inbox.append(frame)
 

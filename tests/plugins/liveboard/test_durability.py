@@ -158,13 +158,7 @@ async def test_two_hosts_share_a_room_with_its_people(hosts, database) -> None:
             nursery.start_soon(keep_moving, one)
             await other.until(has_seen)
             nursery.cancel_scope.cancel()
-        await other.until(
-            lambda: any(
-                {person.name for person in each.people} == {"one", "other"}
-                for each in other.inbox
-                if isinstance(each, f.People)
-            )
-        )
+        await other.until(lambda: other.names() == {"one", "other"})
 
 
 async def keep_moving(client: Client) -> None:

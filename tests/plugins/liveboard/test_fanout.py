@@ -178,6 +178,20 @@ async def test_client_that_asks_on_and_does_not_read_is_cut(room, autojump_clock
     assert len(socket.sent) == before, "its task has ended"
 
 
+async def test_newcomer_is_told_the_whole_of_what_was_told_before_and_then_the_news(fanout, room) -> None:
+    people = fanout.slots["people"]
+    people.whole = lambda: b"whole"
+    early = room.join()[1]
+    people.tell(b"news 1")
+    fanout.wake_all()
+    late = room.join()[1]
+    people.tell(b"news 2")
+    fanout.wake_all()
+    assert [frame.payload for frame in early.sent[1:]] == [b"news 1", b"news 2"]
+    assert [frame.payload for frame in late.sent[1:]] == [b"whole", b"news 2"]
+    assert fanout.deliveries.skipped == 0
+
+
 async def test_for_a_client_that_has_left_no_more_frames_are_made(fanout, room) -> None:
     outlet, socket = room.join()
     socket.is_closed = True
