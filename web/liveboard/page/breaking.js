@@ -2,6 +2,7 @@
 
 import { explain, requestJson } from "/assets/fetch.js";
 import { Board } from "./board.js";
+import { byId, fieldById } from "./elements.js";
 import { seeded } from "./place.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
@@ -12,9 +13,6 @@ const STROKE_EVERY_MS = 90;
 /** So long the second client stays after its last stroke. */
 const SECOND_STAYS_MS = 15_000;
 const SEED_MAX = 999_999_999;
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @param {Desk} desk @param {ReturnType<typeof import("./place.js").placeOf>} place */
 export function breaking(desk, place) {
@@ -42,7 +40,7 @@ export function breaking(desk, place) {
   });
   byId("draw-both").addEventListener("click", () => void drawBoth(desk, place, Number(seedField.value) || 0, note));
   byId("kill").addEventListener("click", () => void kill(note));
-  const seedField = /** @type {HTMLInputElement} */ (byId("seed"));
+  const seedField = fieldById("seed");
   seedField.value = String(place.seed ?? Number(crypto.getRandomValues(new Uint32Array(1))[0]) % 10_000);
   link.chance = seeded(Number(seedField.value));
   byId("seed-form").addEventListener("submit", (event) => {

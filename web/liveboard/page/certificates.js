@@ -1,12 +1,10 @@
 // The proof that one can take home: the board's certificate, downloaded, or checked on this page.
 
 import { explain, requestJson } from "/assets/fetch.js";
+import { byId, fieldById } from "./elements.js";
 import { headersOf } from "./place.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @param {Desk} desk @param {string} room */
 export function certificates(desk, room) {
@@ -24,7 +22,7 @@ export function certificates(desk, room) {
   }));
   byId("certificate-check").addEventListener("click", () => void run(async () => check(await fetched(), desk)));
   byId("certificate-file").addEventListener("click", () => {
-    const field = /** @type {HTMLInputElement} */ (byId("file"));
+    const field = fieldById("file");
     field.accept = ".json,application/json";
     field.multiple = false;
     field.value = "";

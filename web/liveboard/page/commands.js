@@ -1,5 +1,7 @@
 // What the menu, the buttons and the keys do, by name. What is rarely needed is loaded when it is.
 
+import { one } from "/assets/dom.js";
+
 /** @typedef {import("./desk.js").Desk} Desk */
 
 /**
@@ -45,7 +47,7 @@ export function commandsOf(around) {
 
 /** Opens a sheet that is closed by its button, by Escape, and by a press beside it. @param {string} id */
 export function showSheet(id) {
-  const sheet = /** @type {HTMLDialogElement} */ (document.getElementById(id));
+  const sheet = one(`#${id}`, HTMLDialogElement);
   sheet.querySelector("[data-close]")?.addEventListener("click", () => sheet.close(), { once: true });
   sheet.onclick = (event) => {
     if (event.target === sheet) sheet.close();

@@ -2,6 +2,7 @@
 
 import { exportBoard, importBoard, ImportError } from "../client/board_file.js";
 import { keyOf } from "../core/operations.js";
+import { fieldById } from "./elements.js";
 import { grown } from "./geometry.js";
 import { svgOf } from "./svg.js";
 
@@ -109,7 +110,7 @@ async function imageFiles(marks, pictures) {
 
 /** @param {string} accept @param {(files: File[]) => void} done */
 function choose(accept, done) {
-  const field = /** @type {HTMLInputElement} */ (document.getElementById("file"));
+  const field = fieldById("file");
   field.accept = accept;
   field.multiple = true;
   field.value = "";

@@ -2,13 +2,11 @@
 
 import { keyOf } from "../core/operations.js";
 import { counted, describe } from "./describe.js";
+import { byId } from "./elements.js";
 
 /** @typedef {import("./commands.js").Around} Around */
 
 const LISTED_MAX = 200;
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** Opens the list, the latest first; pressing one goes there. @param {Around} around */
 export function showListing(around) {

@@ -6,6 +6,7 @@ import { explain, Problem, requestJson } from "/assets/fetch.js";
 import { Board } from "./board.js";
 import { commandsOf } from "./commands.js";
 import { Desk } from "./desk.js";
+import { byId, fieldById } from "./elements.js";
 import { Minimap } from "./minimap.js";
 import { tellNews } from "./news.js";
 import { Overlay } from "./overlay.js";
@@ -31,8 +32,6 @@ import { View } from "./view.js";
 const SAID_MS = 2800;
 const COLOURS = [0x2468cf, 0x0c8577, 0x7247d6, 0xb97300, 0xc2417c];
 
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const frame = /** @type {HTMLElement} */ (document.querySelector(".board"));
 const above = /** @type {HTMLCanvasElement} */ (byId("above"));
 
@@ -185,7 +184,7 @@ byId("trouble").querySelector("button")?.addEventListener("click", () => board.l
 byId("menu").addEventListener("beforetoggle", () => {
   byId("menu").style.top = `${byId("open-menu").getBoundingClientRect().bottom + 8}px`;
 });
-const nameField = /** @type {HTMLInputElement} */ (byId("name"));
+const nameField = fieldById("name");
 nameField.value = name;
 byId("about").addEventListener("submit", (event) => {
   event.preventDefault();

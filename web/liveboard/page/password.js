@@ -1,12 +1,10 @@
 // Asking for a board's password, when its server does.
 
 import { showSheet } from "./commands.js";
+import { byId, fieldById } from "./elements.js";
 import { remember } from "./place.js";
 
 const PASSWORD = 3;
-
-/** @param {string} id */
-const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /**
  * Takes the server's goodbye: asks for the password if that is what it was about.
@@ -18,10 +16,10 @@ export function passwordFor(board, room, { reason }) {
   const wasWrong = board.person.password !== "";
   byId("password-note").textContent = wasWrong ? "That was not it." : "";
   const sheet = showSheet("password");
-  byId("password-field").value = "";
-  byId("password-form").onsubmit = (/** @type {Event} */ event) => {
+  fieldById("password-field").value = "";
+  byId("password-form").onsubmit = (event) => {
     event.preventDefault();
-    const password = byId("password-field").value;
+    const password = fieldById("password-field").value;
     remember(`liveboard-password-${room}`, password, "sessionStorage");
     sheet.close();
     board.enter({ password });

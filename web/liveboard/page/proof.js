@@ -1,6 +1,7 @@
 // The proof drawer: this page's digest beside everybody's and the server's.
 
 import { requestJson } from "/assets/fetch.js";
+import { byId } from "./elements.js";
 import { headersOf } from "./place.js";
 
 /** @typedef {import("./board.js").Board} Board */
@@ -8,9 +9,6 @@ import { headersOf } from "./place.js";
 /** @typedef {{who: string, rev: number, digest: string}} Row */
 
 const ASK_EVERY_MS = 1000;
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 export class Proof {
   #board;

@@ -1,22 +1,22 @@
 // Boards: the list of open ones, making one, and the links to this one.
 
+import { one } from "/assets/dom.js";
 import { explain, requestJson } from "/assets/fetch.js";
 import { showSheet } from "./commands.js";
+import { byId, fieldById } from "./elements.js";
 import { headersOf, recall, remember } from "./place.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
-
-/** @param {string} id */
-const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** @param {string} here the board that is open */
 export async function showRooms(here) {
   showSheet("rooms");
   byId("rooms-note").textContent = "";
-  byId("new-room").onsubmit = (/** @type {Event} */ event) => {
+  const form = one("#new-room", HTMLFormElement);
+  form.onsubmit = (event) => {
     event.preventDefault();
-    const access = new FormData(byId("new-room")).get("access");
-    const wish = { title: byId("room-title").value.trim(), access, others: byId("room-others").checked, password: byId("room-password").value };
+    const access = new FormData(form).get("access");
+    const wish = { title: fieldById("room-title").value.trim(), access, others: fieldById("room-others").checked, password: fieldById("room-password").value };
     void make(wish).catch((error) => (byId("rooms-note").textContent = explain(error).headline));
   };
   try {

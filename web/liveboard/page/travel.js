@@ -1,9 +1,11 @@
 // Going through the board's history by revision, with the digest at each, and as a film.
 
+import { one } from "/assets/dom.js";
 import { requestJson } from "/assets/fetch.js";
 import { entriesOf } from "../client/certificate.js";
 import { History } from "../client/history.js";
 import { describe } from "./describe.js";
+import { byId, fieldById } from "./elements.js";
 import { headersOf } from "./place.js";
 
 /** @typedef {import("./commands.js").Around} Around */
@@ -12,9 +14,6 @@ const FILM_MS_LEAST = 4000;
 const FILM_MS_MOST = 30_000;
 const FILM_MS_A_REVISION = 180;
 const ASK_AFTER_MS = 250;
-
-/** @param {string} id */
-const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** Opens the bar of time. @param {Around} around */
 export async function travel(around) {
@@ -53,9 +52,9 @@ class Travel {
     frame.dataset.travel = "on";
     byId("travel").hidden = false;
     const { signal } = this.#end;
-    byId("travel-rev").addEventListener("input", () => {
+    fieldById("travel-rev").addEventListener("input", () => {
       this.#stop();
-      this.#go(Number(byId("travel-rev").value));
+      this.#go(Number(fieldById("travel-rev").value));
     }, { signal });
     byId("travel-play").addEventListener("click", () => (this.#film ? this.#stop() : this.#play()), { signal });
     byId("travel-close").addEventListener("click", () => this.#close(), { signal });
@@ -65,14 +64,14 @@ class Travel {
     desk.board.addEventListener("change", () => this.#grow(), { signal });
     this.#grow();
     this.#go(this.#history.length);
-    byId("travel-rev").focus();
+    fieldById("travel-rev").focus();
   }
 
   /** The board grows while one looks back. */
   #grow() {
     const { replica } = this.#around.desk.board;
     for (const entry of replica.history?.slice(this.#history.length) ?? []) this.#history.push(entry);
-    byId("travel-rev").max = String(this.#history.length);
+    fieldById("travel-rev").max = String(this.#history.length);
     byId("travel-of").textContent = String(this.#history.length);
   }
 
@@ -83,8 +82,8 @@ class Travel {
     const { stage, board } = desk;
     stage.put(stage.scene.differences(picture.shown()));
     this.#rev = at;
-    byId("travel-rev").value = String(at);
-    byId("travel-rev").setAttribute("aria-valuetext", `revision ${at} of ${this.#history.length}`);
+    fieldById("travel-rev").value = String(at);
+    fieldById("travel-rev").setAttribute("aria-valuetext", `revision ${at} of ${this.#history.length}`);
     byId("travel-at").textContent = String(at);
     const who = operation ? (board.others.names.get(operation.site) ?? (operation.site === board.replica.identity.site ? "You" : "")) : "";
     byId("travel-what").textContent = operation ? `${who ? `${who}: ` : ""}${describe(operation)}` : "the empty board";
@@ -132,8 +131,8 @@ class Travel {
   #say(what) {
     const button = byId("travel-play");
     button.title = what;
-    button.querySelector("span").textContent = what;
-    button.querySelector("path").setAttribute("d", what === "Play" ? "M8 5.5v13l10.5-6.5z" : "M8.5 5.5v13M15.5 5.5v13");
+    one("span", HTMLElement, button).textContent = what;
+    one("path", SVGPathElement, button).setAttribute("d", what === "Play" ? "M8 5.5v13l10.5-6.5z" : "M8.5 5.5v13M15.5 5.5v13");
   }
 
   #close() {
