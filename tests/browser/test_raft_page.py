@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from host.testing import host_process
 from tests.browser.conftest import Open
@@ -20,7 +20,8 @@ REFUSED = ("status of 409", "status of 503")
 @pytest.fixture(scope="module")
 def host_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A host with the raft lab alone."""
-    with host_process({"raft": {}}, data_dir=tmp_path_factory.mktemp("host")) as host:
+    # A busy machine must not unseat the leaders that a test counts on.
+    with host_process({"raft": {"election_timeout": 0.4}}, data_dir=tmp_path_factory.mktemp("host")) as host:
         yield host.url
 
 
@@ -41,14 +42,26 @@ def heal(page: Page) -> None:
     expect(page.locator("raft-ring")).to_have_attribute("aria-label", re.compile("All links pass"))
 
 
+TRIES = 30
+
+
 def term(page: Page) -> int:
     return int(page.locator("#f-term .live-value").inner_text())
 
 
 def press(page: Page, bar: str, label: str, says: str) -> None:
     group = page.get_by_role("group", name=bar, exact=True)
-    group.get_by_role("button", name=re.compile(f"^{re.escape(label)}")).click()
-    expect(group.get_by_role("status")).to_contain_text(says)
+    insist(group.get_by_role("button", name=re.compile(f"^{re.escape(label)}")), group.get_by_role("status"), says)
+
+
+def insist(button: Locator, said: Locator, says: str) -> None:
+    """Press until it is done: the leader may just have changed, and then the page says to try again."""
+    for _ in range(TRIES):
+        button.click()
+        expect(said).not_to_have_text(re.compile("…$|^$"))
+        if "ry again" not in said.inner_text():
+            break
+    expect(said).to_have_text(re.compile(says))
 
 
 def test_the_page_is_useful_before_its_script_runs(open_page: Open) -> None:
@@ -61,12 +74,17 @@ def test_the_page_is_useful_before_its_script_runs(open_page: Open) -> None:
 
 
 def test_another_leads_on_a_higher_term_after_the_leader_was_killed(open_page: Open) -> None:
-    page = live(open_page)
+    page = live(open_page, allowed=REFUSED)
     before = term(page)
 
-    page.get_by_role("button", name="Kill the leader").click()
+    mark = page.locator("[data-outcome] verdict-mark")
+    for _ in range(TRIES):
+        page.get_by_role("button", name="Kill the leader").click()
+        expect(mark).to_have_attribute("verdict", re.compile("holds|broke|unknown"))
+        if mark.get_attribute("verdict") != "unknown":
+            break
 
-    expect(page.locator("[data-outcome] verdict-mark")).to_have_attribute("verdict", "holds")
+    expect(mark).to_have_attribute("verdict", "holds")
     expect(page.locator("[data-sentence]")).to_have_text(re.compile(r"n\d took over from n\d in .* 0 of \d+ acknow"))
     expect(page.locator(".ring-node[data-state=up][data-role=leader]")).to_have_count(1)
     assert term(page) > before
@@ -94,7 +112,7 @@ def test_a_guess_is_asked_for_before_and_judged_after(open_page: Open) -> None:
 
 
 def test_a_dead_node_and_one_with_a_full_disk_are_shown_and_healed(open_page: Open) -> None:
-    page = live(open_page, "Nodes")
+    page = live(open_page, "Nodes", allowed=REFUSED)
 
     page.get_by_role("radio", name="n2").check()
     expect(page.locator(".ring-node[data-node='2']")).to_have_attribute("data-chosen", "")
@@ -115,14 +133,14 @@ def test_a_dead_node_and_one_with_a_full_disk_are_shown_and_healed(open_page: Op
 
 
 def test_a_member_is_added_and_removed(open_page: Open) -> None:
-    page = live(open_page, "Nodes")
+    page = live(open_page, "Nodes", allowed=REFUSED)
 
     press(page, "Members", "Add a learner", "n6 is a learner now")
     expect(page.locator(".ring-node")).to_have_count(6)
     expect(page.locator(".ring-node[data-node='6'] .node-ails")).to_have_text("learner")
 
     page.get_by_role("radio", name="n6").check()
-    page.get_by_role("group", name="Break a node").get_by_role("button", name=re.compile("^Remove")).click()
+    press(page, "Break a node", "Remove", "n6 was removed")
     expect(page.locator(".ring-node")).to_have_count(5)
     expect(page.get_by_role("radio", name="leader")).to_be_checked()
 
@@ -172,9 +190,9 @@ def test_the_network_is_split_into_groups_of_ones_choice(open_page: Open) -> Non
 
 
 def test_a_fault_with_a_name_is_played_and_measured(open_page: Open) -> None:
-    page = live(open_page, "Faults with a name")
+    page = live(open_page, "Faults with a name", allowed=REFUSED)
 
-    page.get_by_role("button", name="Three against two").click()
+    insist(page.get_by_role("button", name="Three against two"), page.locator("#scenario"), "Three against two")
 
     expect(page.locator("[data-measured=split-3-2] li")).to_have_text(
         re.compile(r"^with both: [\d,]+ ms, \d elections?$")
@@ -183,7 +201,7 @@ def test_a_fault_with_a_name_is_played_and_measured(open_page: Open) -> None:
 
 
 def test_a_key_is_written_and_read_by_the_keyboard_alone(open_page: Open) -> None:
-    page = live(open_page, "Guess first")
+    page = live(open_page, "Guess first", allowed=REFUSED)
     page.get_by_role("tab", name="Guess first").focus()
     page.keyboard.press("End")
     expect(page.get_by_role("tab", name="Write and read")).to_be_focused()
@@ -194,17 +212,17 @@ def test_a_key_is_written_and_read_by_the_keyboard_alone(open_page: Open) -> Non
     page.keyboard.press("Tab")
     page.keyboard.press("Control+a")
     page.keyboard.type("alone")
-    page.keyboard.press("Enter")
+    said = page.locator("#kv-said")
+    for _ in range(TRIES):
+        page.keyboard.press("Enter")
+        expect(said).not_to_have_text(re.compile("…$|^$"))
+        if "ry again" not in said.inner_text():
+            break
 
-    expect(page.locator("#kv-said")).to_have_text(
-        re.compile(r"^Key keyboard = alone, committed at entry \d+ of term \d+")
-    )
+    expect(said).to_have_text(re.compile(r"^Key keyboard = alone, committed at entry \d+ of term \d+"))
     expect(page.locator("#kv")).to_contain_text("alone")
     expect(page.get_by_role("button", name="Put", exact=True)).to_be_focused()
-    page.get_by_role("button", name="Get").press("Enter")
-    expect(page.locator("#kv-said")).to_have_text(
-        re.compile(r"^Key keyboard is alone, as of .* confirmed by a majority")
-    )
+    insist(page.get_by_role("button", name="Get"), said, "^Key keyboard is alone, as of .* confirmed by a majority")
 
 
 def test_a_key_is_changed_only_if_it_holds_what_is_expected_and_deleted(open_page: Open) -> None:
@@ -212,24 +230,36 @@ def test_a_key_is_changed_only_if_it_holds_what_is_expected_and_deleted(open_pag
     said = page.locator("#kv-said")
     page.get_by_label("Key", exact=True).fill("swapped")
     page.get_by_label("Value").fill("one")
-    page.get_by_role("button", name="Put", exact=True).click()
-    expect(said).to_contain_text("swapped = one")
+    insist(page.get_by_role("button", name="Put", exact=True), said, "swapped = one")
 
     page.get_by_label("Value").fill("two")
     page.get_by_label("Only if it holds").fill("three")
-    page.get_by_role("button", name="Compare and set").click()
-    expect(said).to_contain_text("the key holds another value than expected", ignore_case=True)
+    insist(page.get_by_role("button", name="Compare and set"), said, "[Tt]he key holds another value than expected")
 
     page.get_by_label("Only if it holds").fill("one")
-    page.get_by_role("button", name="Compare and set").click()
-    expect(said).to_contain_text("swapped = two")
+    insist(page.get_by_role("button", name="Compare and set"), said, "swapped = two")
 
     page.get_by_label("Read by").select_option("stale")
-    page.get_by_role("button", name="Get").click()
-    expect(said).to_contain_text("it may be old")
+    insist(page.get_by_role("button", name="Get"), said, "it may be old")
 
-    page.get_by_role("button", name="Delete").click()
-    expect(said).to_contain_text("swapped is deleted")
+    insist(page.get_by_role("button", name="Delete"), said, "swapped is deleted")
+
+
+def test_a_key_is_read_by_lease_once_the_nodes_run_with_it(open_page: Open) -> None:
+    page = live(open_page, "Faults with a name", allowed=REFUSED)
+    page.get_by_label("reads by lease").check()
+    page.get_by_role("button", name="Restart all with these").click()
+    expect(page.locator("#rules-said")).to_contain_text("reads by lease on")
+    heal(page)
+
+    page.get_by_role("tab", name="Write and read").click()
+    page.get_by_label("Read by").select_option("lease")
+    # The clocks of nodes that have just begun have agreed for no time yet: then it says so.
+    get = page.get_by_role("button", name="Get")
+    insist(get, page.locator("#kv-said"), "by the leader’s lease|clocks differ")
+
+    page.get_by_role("tab", name="Nodes").click()
+    press(page, "Members", "Fresh cluster", "a fresh cluster")
 
 
 def test_the_last_seconds_are_exported_replayed_stepped_through_and_branched(open_page: Open) -> None:

@@ -28,16 +28,14 @@ export class NamedFaults {
   }
 
   #wish() {
-    const lease = one("#lease-switch", HTMLElement).hidden ? {} : { lease_reads: this.#lease.checked };
-    return { action: "rules", pre_vote: this.#preVote.checked, check_quorum: this.#checkQuorum.checked, ...lease };
+    return { action: "rules", pre_vote: this.#preVote.checked, check_quorum: this.#checkQuorum.checked, lease_reads: this.#lease.checked };
   }
 
   /** @param {Model} model */
   show({ document: { cluster, scenario } }) {
     const rules = `${cluster.pre_vote} ${cluster.check_quorum} ${cluster.lease_reads}`;
     if (rules !== this.#rules) {
-      this.#lease.checked = cluster.lease_reads === true;
-      one("#lease-switch", HTMLElement).hidden = cluster.lease_reads === undefined;
+      this.#lease.checked = cluster.lease_reads;
       this.#rules = rules;
       this.#preVote.checked = cluster.pre_vote;
       this.#checkQuorum.checked = cluster.check_quorum;

@@ -34,6 +34,7 @@ export class StorePanel {
     }
     const lease = one("#mode [value=lease]", HTMLOptionElement);
     lease.disabled = model.document.cluster.lease_reads !== true;
+    write(lease, lease.disabled ? "lease (off, see faults)" : "lease");
     const pairs = [...model.kv].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, KEYS_SHOWN);
     const key = JSON.stringify(pairs);
     if (key === this.#shown) return;
@@ -71,7 +72,7 @@ export class StorePanel {
     }
     const { value, index, ms } = await act({ action: "read", key, ...(node === "" ? {} : { node: Number(node) }), ...(mode === "lease" ? { mode } : {}) });
     const found = value === null ? `there is no key ${key}` : `key ${key} is ${value}`;
-    return `${found}, as of entry ${index}; ${mode === "lease" ? "by the leader’s lease" : "confirmed by a majority"}, ${span(ms)}`;
+    return `${found}, as of entry ${index}; ${mode === "lease" ? "by the leader’s lease, or a majority when that had run out" : "confirmed by a majority"}, ${span(ms)}`;
   }
 
   /**
