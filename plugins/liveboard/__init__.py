@@ -22,7 +22,7 @@ from host.api import (
     WebSocketPolicy,
     hookimpl,
 )
-from plugins.liveboard import commands, room_routes
+from plugins.liveboard import commands, faults, room_routes
 from plugins.liveboard.core.operations import IMAGE_TYPES
 from plugins.liveboard.service import Liveboard
 from plugins.liveboard.settings import Settings
@@ -47,6 +47,7 @@ _COUNTERS: Final = {
     "image_bytes": "Bytes of images uploaded and kept, known ones included",
     "images_refused": "Images refused: no image, not what its type says, or more than a room may have",
     "pages": "Frames made for a client that was behind, from the log of its board",
+    "presence_dropped": "Signs of presence that were dropped, because their client sent too many",
     "joined": "Clients that came with nothing",
     "resumed": "Clients that came back, and went on behind the revision that they had",
     "resynced": "Clients that came back with another board, and were merged",
@@ -89,7 +90,7 @@ def quartet_routes(ctx: PluginContext, state: Liveboard) -> Iterable[Mount | Pag
     yield Mount(
         "/api/liveboard",
         state.router,
-        room_routes.OPERATIONS,
+        (*room_routes.OPERATIONS, *faults.OPERATIONS),
         content_types=("application/json", *IMAGE_TYPES),
         body_bytes_max=max(BODY_BYTES_MAX, settings.image_bytes_max),
         request_timeout_s=PROOF_TIMEOUT_S,

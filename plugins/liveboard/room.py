@@ -57,7 +57,7 @@ class Room:
         self.idle_since: float | None = None
         self.is_closed = False
         self.sessions: set[Any] = set()
-        self.counts = Counter(checks_passed=0, checks_failed=0, joined=0, resumed=0, resynced=0)
+        self.counts = Counter(checks_passed=0, checks_failed=0, joined=0, resumed=0, resynced=0, presence_dropped=0)
         self.scope = trio.CancelScope()
         self._store = store
         self._publish = publish

@@ -105,17 +105,18 @@ class RoomRoutes:
         )
         if row is None:
             raise HttpProblem(503, "there are as many rooms as there may be")
-        edit, view = access.link_key(row, EDIT), access.link_key(row, VIEW)
-        # Keys stand behind the number sign, which browsers keep to themselves.
-        links = {"edit_url": f"/liveboard/{name}#key={edit}", "view_url": f"/liveboard/{name}#key={view}"}
-        answer = {"room": name, "title": row.title, "access": row.access, "edit_key": edit, "view_key": view, **links}
+        keys = {"edit_key": access.link_key(row, EDIT), "view_key": access.link_key(row, VIEW)}
+        answer = {"room": name, "title": row.title, "access": row.access, **keys, **_links(row)}
         return json_response(answer, status=201)
 
     async def show(self, request: Request) -> Response:
         room = await self._enter(request)
         log = room.log
+        role = access.role_of(room.row, request.headers.get("x-liveboard-key", ""))
         return json_response(
             {
+                # Who may draw may let others draw, or look.
+                **(_links(room.row) if role == EDIT else {}),
                 "room": room.id,
                 "title": room.row.title,
                 "access": room.row.access,
@@ -210,3 +211,11 @@ class RoomRoutes:
             shown = request.headers.get("x-liveboard-password", "")
             if not await trio.to_thread.run_sync(access.is_password, shown, row.password, limiter=self.threads):
                 raise HttpProblem(403, "this needs the room's password in the header x-liveboard-password")
+
+
+def _links(row: RoomRow) -> dict[str, str]:
+    """The links into a room. Keys stand behind the number sign, which browsers keep to themselves."""
+    return {
+        f"{name}_url": f"/liveboard/{row.id}#key={access.link_key(row, role)}"
+        for name, role in (("edit", EDIT), ("view", VIEW))
+    }

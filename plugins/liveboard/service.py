@@ -8,6 +8,7 @@ from typing import Any, Final
 import trio
 
 from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable
+from plugins.liveboard.faults import Faults
 from plugins.liveboard.room_routes import RoomRoutes
 from plugins.liveboard.rooms import Rooms
 from plugins.liveboard.session import Entrance
@@ -37,6 +38,7 @@ class Liveboard:
         self.store = Store(ctx.postgres)
         self.rooms = Rooms(self.store, ctx.redis, self.settings, ctx.log)
         self.entrance = Entrance(self.rooms, ctx.threads, ctx.log)
+        self.faults = Faults(self.settings)
         self.router = Router()
         self.totals: dict[str, int] = {}
         self._measured_at: float | None = None
@@ -44,6 +46,7 @@ class Liveboard:
         # Counted, and not in the database yet.
         self._fresh: Counter[str] = Counter()
         RoomRoutes(self.rooms, ctx.threads, self.figures_document).add_to(self.router)
+        self.faults.add_to(self.router)
         self.router.websocket("/api/liveboard/rooms/{room}/socket")(self.entrance.serve)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -53,6 +56,7 @@ class Liveboard:
             nursery.start_soon(self._leave_when_draining)
             nursery.start_soon(self._keep_counts)
             nursery.start_soon(self._expire)
+            nursery.start_soon(self.faults.run)
             task_status.started()
 
     async def figures(self) -> Sequence[Figure]:

@@ -204,6 +204,8 @@ class Session:
                 if self._presence.try_take(1, trio.current_time()):
                     self.room.presence.move(self._present, frame)
                     self.room.moved()
+                else:
+                    self.room.counts["presence_dropped"] += 1
             case f.Offer(operations):
                 await self._offer([(data, None) for data in operations])
             case f.Restore(operations):

@@ -56,6 +56,9 @@ class Settings(BaseModel):
     compact_interval: Duration = Field(
         600.0, gt=0, description="How often boards are looked through for what to prune."
     )
+    crash_interval: Duration = Field(
+        20.0, ge=0, description="How long the service lives before a visitor may kill it, as a proof; 0: nobody may."
+    )
     site_ttl: Duration = Field(
         7 * 86_400.0, gt=0, description="A site not seen for so long is retired, offline or not."
     )

@@ -183,6 +183,17 @@ async def test_presence_reaches_the_others_and_is_forgotten_with_its_client(host
         await watcher.until(lambda: watcher.names() == {"watcher"})
 
 
+async def test_presence_that_comes_too_fast_is_dropped_and_counted(postgres_url, redis_url, tmp_path) -> None:
+    async with open_host(postgres_url, redis_url, tmp_path, presence_per_s=0.001) as host:
+        client = Client()
+        async with client.connected(host.url, "room"):
+            for _ in range(5):
+                await client.send(f.Presence(b"here", b""))
+            await client.send(f.Ping(1))
+            await client.expect(f.Pong)
+        assert (await host.http.get("/api/liveboard/figures")).json()["here"]["presence_dropped"] == 5
+
+
 def _last_state(client: Client, number: int) -> bytes | None:
     states = [
         state for each in client.inbox if isinstance(each, f.Moves) for who, state, _ in each.moves if who == number
