@@ -137,31 +137,38 @@ class SimulatedProvider:
 
     async def _serve(self, connection: trio.socket.SocketType) -> None:
         request = Request()
+        early = b""
         while True:
-            data = await connection.recv(RECEIVE_BYTES)
+            data = early or await connection.recv(RECEIVE_BYTES)
             if not data:
                 return
             request.feed(data)
+            early = b""
             if request.is_complete:
-                if not await self._answer_watched(connection, request):
+                is_whole, early = await self._answer_watched(connection, request)
+                if not is_whole:
                     return
                 request = Request()
 
-    async def _answer_watched(self, connection: trio.socket.SocketType, request: Request) -> bool:
-        """Answer, and stop at once when the client leaves meanwhile. Whether the connection goes on."""
+    async def _answer_watched(self, connection: trio.socket.SocketType, request: Request) -> tuple[bool, bytes]:
+        """Answer, and stop at once when the client leaves meanwhile. Whether the connection goes on, and what has come
+        of its next request: a client that has our last byte may be faster than the task that sent it."""
         self.tally.requests += 1
         self.tally.open_requests += 1
         self.tally.paths.append(request.path)
         answer = Answer(connection)
+        early = b""
         try:
             async with trio.open_nursery() as nursery:
 
                 async def watch() -> None:
+                    nonlocal early
                     try:
-                        data = await connection.recv(RECEIVE_BYTES)
+                        while len(early) < RECEIVE_BYTES and (data := await connection.recv(RECEIVE_BYTES)):
+                            early += data
                     except OSError:
-                        data = b""
-                    if not data:
+                        pass
+                    if not answer.is_complete:
                         self.tally.left += 1
                         self.tally.left_at.append(trio.current_time())
                     nursery.cancel_scope.cancel("the client has left")
@@ -175,7 +182,7 @@ class SimulatedProvider:
             self.tally.open_requests -= 1
         if answer.is_cut:
             raise Cut
-        return answer.is_complete
+        return answer.is_complete, early
 
     async def _answer(self, request: Request, answer: Answer) -> None:
         fault = self.present_fault()
@@ -197,7 +204,7 @@ class SimulatedProvider:
             return
         whole, events = self._made(request.path, body, answer_id)
         if events is None:
-            await trio.sleep(self.first_token_s)
+            await self._think(self.first_token_s)
             if fault.kind == "drip":
                 await trio.sleep(DRIP_S)
             if fault.kind in ("cut", "stall"):
@@ -267,14 +274,18 @@ class SimulatedProvider:
                 usual_s = self.token_interval_s if tokens else self.first_token_s
                 delay_s = DRIP_S if fault.kind == "drip" and tokens else usual_s
                 if delay_s:
-                    with trio.move_on_after(delay_s):
-                        await self._hastened.wait()
+                    await self._think(delay_s)
                 tokens += 1
             if breaks and fault.cut_bytes is not None and answer.sent_bytes + len(data) > fault.cut_bytes:
                 await answer.chunk(data[: fault.cut_bytes - answer.sent_bytes])
                 await self._break_off(fault)
             await answer.chunk(data)
         await answer.end()
+
+    async def _think(self, seconds: float) -> None:
+        """Wait so long, or until told to hasten."""
+        with trio.move_on_after(seconds):
+            await self._hastened.wait()
 
     async def _break_off(self, fault: Fault) -> None:
         if fault.kind == "stall":
