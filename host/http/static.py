@@ -1,5 +1,7 @@
 """Files of a folder over HTTP: small ones out of memory, big ones in parts; conditional requests, no way out.
 
+Text goes out compressed to whoever takes that, as a copy that is made once.
+
 A file is served when every segment of its path is a plain name (no dots in front, so neither `..` nor hidden
 files), its suffix is in `MEDIA_TYPES`, and what it resolves to, symbolic links followed, is a regular file below the
 folder.
@@ -18,6 +20,7 @@ import trio
 from host.asgi import RawHeaders, Request, Response, problem_response
 from host.descriptors import Receive, Scope, Send
 from host.errors import HttpProblem
+from host.http.compression import accepts_gzip, gzipped
 from host.http.limits import KIB, MIB
 
 # What is not listed is not served: a folder may hold templates, sources and notes beside what the browser needs.
@@ -43,12 +46,26 @@ MEDIA_TYPES = {
     ".webp": b"image/webp",
     ".woff2": b"font/woff2",
 }
+# What gets smaller; pictures, films and fonts are compressed already.
+TEXT_SUFFIXES = {".css", ".js", ".json", ".map", ".mjs", ".svg", ".txt", ".webmanifest"}
+# Less is not worth the trouble; more would hold the loop for longer than a few milliseconds when it is first asked for.
+COMPRESSED_BYTES_MIN = KIB
+COMPRESSED_BYTES_MAX = 128 * KIB
 # Names are not hashed, so a browser asks each time whether its copy still holds, and mostly hears 304.
 CACHE_CONTROL = b"no-cache"
 # Beyond, a file is read part by part in a thread. Reading this much from the kernel's cache takes well under 1 ms.
 KEPT_FILE_BYTES_MAX = 512 * KIB
 KEPT_BYTES_MAX = 32 * MIB
 PART_BYTES = 256 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class _Gzipped:
+    """A file's compressed copy: a representation of its own, with a tag of its own (RFC 9110 §8.8.3)."""
+
+    content: bytes
+    headers: RawHeaders
+    etag: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,12 @@ class _File:
     headers: RawHeaders
     etag: bytes
     content: bytes | None
+    gzipped: _Gzipped | None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What it takes up."""
+        return self.size + (len(self.gzipped.content) if self.gzipped is not None else 0)
 
 
 class StaticFolder:
@@ -94,8 +117,11 @@ class StaticFolder:
         file = self._find(relative)
         if file is None:
             raise HttpProblem(404, f"there is nothing at {request.path}")
-        if _is_current(request, file):
-            return Response(304, b"", file.headers)
+        copy = file.gzipped if file.gzipped is not None and accepts_gzip(request) else None
+        if _is_current(request, file, copy.etag if copy is not None else file.etag):
+            return Response(304, b"", copy.headers if copy is not None else file.headers)
+        if copy is not None:
+            return Response(200, copy.content, copy.headers)
         if file.content is not None:
             return Response(200, file.content, file.headers)
         await self._stream(request, file)
@@ -113,7 +139,8 @@ class StaticFolder:
 
     def _load(self, relative: str) -> _File | None:
         segments = relative.split("/")
-        media_type = MEDIA_TYPES.get(os.path.splitext(segments[-1])[1].lower())
+        suffix = os.path.splitext(segments[-1])[1].lower()
+        media_type = MEDIA_TYPES.get(suffix)
         if media_type is None or not all(map(_is_plain, segments)):
             return None
         real_path = os.path.realpath(os.path.join(self.folder, *segments))
@@ -135,22 +162,28 @@ class StaticFolder:
         headers = [
             (b"content-type", media_type),
             (b"cache-control", CACHE_CONTROL),
-            (b"etag", etag),
             (b"last-modified", formatdate(mtime_ns // 10**9, usegmt=True).encode()),
         ]
-        file = _File(real_path, mtime_ns, size, headers, etag, content)
+        copy = None
+        if content is not None and suffix in TEXT_SUFFIXES and COMPRESSED_BYTES_MIN <= size <= COMPRESSED_BYTES_MAX:
+            headers.append((b"vary", b"accept-encoding"))
+            gzip_etag = f'"{tag}-gzip"'.encode()
+            copy = _Gzipped(
+                gzipped(content), [*headers, (b"content-encoding", b"gzip"), (b"etag", gzip_etag)], gzip_etag
+            )
+        file = _File(real_path, mtime_ns, size, [*headers, (b"etag", etag)], etag, content, copy)
         if content is not None:
             self._keep(relative, file)
         return file
 
     def _keep(self, relative: str, file: _File) -> None:
         self._kept[relative] = file
-        self._kept_bytes += file.size
+        self._kept_bytes += file.kept_bytes
         while self._kept_bytes > KEPT_BYTES_MAX:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, relative: str) -> None:
-        self._kept_bytes -= self._kept.pop(relative).size
+        self._kept_bytes -= self._kept.pop(relative).kept_bytes
 
     async def _stream(self, request: Request, file: _File) -> None:
         headers = [*file.headers, (b"content-length", b"%d" % file.size)]
@@ -185,11 +218,11 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return (found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
-def _is_current(request: Request, file: _File) -> bool:
+def _is_current(request: Request, file: _File, etag: bytes) -> bool:
     """Whether the client's copy still holds (RFC 9110 §13.2.2: the tag decides when there is one)."""
     tags = request.headers.get("if-none-match")
     if tags is not None:
-        ours = file.etag.decode()
+        ours = etag.decode()
         return tags.strip() == "*" or any(tag.strip().removeprefix("W/") == ours for tag in tags.split(","))
     since = request.headers.get("if-modified-since")
     if since is None:

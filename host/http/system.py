@@ -1,6 +1,5 @@
 """The host's own routes: health, metrics, the API document, and what the site says of itself."""
 
-import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,11 @@ import trio
 
 from host.asgi import EventStream, Request, Response, Router, json_response, text_response
 from host.descriptors import Mount, Operation, Page
+from host.http.compression import accepts_gzip, gzipped
 from host.http.openapi import openapi_document
 from host.http.static import StaticFolder
 from host.services.metrics import CONTENT_TYPE, MetricsPage
 from host.site import Site
-
-REFUSED = {"gzip;q=0", "gzip;q=0.0", "gzip;q=0.00", "gzip;q=0.000"}
 
 OVERVIEW_INTERVAL_S = 1.0
 """How often an unchanged overview is sent again, so that its figures stay fresh."""
@@ -79,11 +77,10 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
 
 
 def _gzipped(answer: Response, request: Request) -> Response:
-    """The answer, compressed for who accepts it (RFC 9110 §12.5.3): for large documents that repeat themselves."""
-    codings = [coding.strip().replace(" ", "") for coding in request.headers.get("accept-encoding", "").split(",")]
+    """The answer, compressed for who accepts it: for large documents that repeat themselves."""
     answer.headers.append((b"vary", b"accept-encoding"))
-    if any(coding == "gzip" or (coding.startswith("gzip;q=") and coding not in REFUSED) for coding in codings):
-        answer.body = gzip.compress(answer.body, compresslevel=6, mtime=0)
+    if accepts_gzip(request):
+        answer.body = gzipped(answer.body)
         answer.headers.append((b"content-encoding", b"gzip"))
     return answer
 

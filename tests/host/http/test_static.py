@@ -1,5 +1,6 @@
-"""Files of a folder: what is served, what is not, and conditional requests."""
+"""Files of a folder: what is served, what is not, compressed copies, and conditional requests."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -140,3 +141,64 @@ async def test_static_keeps_a_bounded_amount(folder: Path, monkeypatch: pytest.M
         assert (await ask(app, "GET", f"/assets/{path}")).status == 200
         assert app._kept_bytes <= 10
         assert app._kept_bytes == sum(file.size for file in app._kept.values())
+
+
+GZIP = (b"accept-encoding", b"br, gzip")
+TEXT = "let a = 1;\n" * 200
+
+
+async def test_text_is_sent_compressed_to_who_takes_that(folder: Path) -> None:
+    (folder / "big.js").write_text(TEXT)
+    app = StaticFolder(folder, "/assets")
+
+    for _ in range(2):
+        plain = await ask(app, "GET", "/assets/big.js")
+        small = await ask(app, "GET", "/assets/big.js", GZIP)
+        assert (plain.body, gzip.decompress(small.body)) == (TEXT.encode(), TEXT.encode())
+        assert len(small.body) < len(plain.body) / 10
+        assert b"content-encoding" not in plain.headers
+        assert small.headers[b"content-encoding"] == b"gzip"
+        assert small.headers[b"content-length"] == b"%d" % len(small.body)
+        assert plain.headers[b"vary"] == small.headers[b"vary"] == b"accept-encoding"
+        assert plain.headers[b"etag"] != small.headers[b"etag"]
+
+
+@pytest.mark.parametrize("codings", [b"", b"br", b"gzip;q=0", b"gzip; q=0.0", b"x-gzip2"])
+async def test_who_does_not_take_it_gets_the_text_as_it_is(folder: Path, codings: bytes) -> None:
+    (folder / "big.js").write_text(TEXT)
+    got = await ask(StaticFolder(folder, "/assets"), "GET", "/assets/big.js", (b"accept-encoding", codings))
+    assert (got.status, got.body) == (200, TEXT.encode())
+
+
+async def test_a_copy_is_compared_by_its_own_tag(folder: Path) -> None:
+    (folder / "big.js").write_text(TEXT)
+    app = StaticFolder(folder, "/assets")
+    small = await ask(app, "GET", "/assets/big.js", GZIP)
+    mine = (b"if-none-match", small.headers[b"etag"])
+
+    assert (await ask(app, "GET", "/assets/big.js", GZIP, mine)).status == 304
+    assert (await ask(app, "GET", "/assets/big.js", mine)).status == 200
+    (folder / "big.js").write_text(TEXT + "b")
+    changed = await ask(app, "GET", "/assets/big.js", GZIP, mine)
+    assert (changed.status, gzip.decompress(changed.body)) == (200, TEXT.encode() + b"b")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("small.js", 1023), ("big.js", 128 * 1024 + 1), ("picture.png", 4096), ("huge.js", 600 * 1024)]
+)
+async def test_what_is_small_large_or_compressed_already_is_sent_as_it_is(folder: Path, name: str, size: int) -> None:
+    (folder / name).write_bytes(b"a" * size)
+    got = await ask(StaticFolder(folder, "/assets"), "GET", f"/assets/{name}", GZIP)
+    assert (got.status, got.body) == (200, b"a" * size)
+    assert b"content-encoding" not in got.headers
+
+
+async def test_copies_count_for_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = os.urandom(3000).hex().encode()
+    for name in ("a.js", "b.js"):
+        (folder / name).write_bytes(content)
+    app = StaticFolder(folder, "/assets")
+    monkeypatch.setattr(static, "KEPT_BYTES_MAX", 2 * len(content) + 10)
+    for name in ("a.js", "b.js"):
+        await ask(app, "GET", f"/assets/{name}", GZIP)
+    assert list(app._kept) == ["b.js"]
