@@ -43,6 +43,7 @@ def heal(page: Page) -> None:
 
 
 TRIES = 30
+FIRST_LOAD_BYTES_MAX = 150_000
 
 
 def term(page: Page) -> int:
@@ -320,6 +321,17 @@ def test_a_rule_is_left_out_and_a_promise_breaks(open_page: Open) -> None:
 
     expect(row.get_by_role("status")).to_contain_text("VoteOnce is broken at the")
     expect(row.get_by_role("status")).to_contain_text("quartet raft sim --link s")
+
+
+def test_the_first_load_is_small(open_page: Open) -> None:
+    visit = open_page("/raft-lab")
+    expect(visit.page.locator(".experiment")).to_have_count(8)
+    sizes = {
+        request.url: request.sizes()["responseBodySize"]
+        for request in visit.requests
+        if not request.url.endswith("/events") and request.response() is not None
+    }
+    assert sum(sizes.values()) < FIRST_LOAD_BYTES_MAX, sizes
 
 
 def test_what_is_not_in_sight_is_loaded_when_a_hand_is_at_the_page(open_page: Open) -> None:
