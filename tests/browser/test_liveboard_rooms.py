@@ -24,7 +24,10 @@ def host_url(
     """A host with Liveboard alone."""
     data_dir = tmp_path_factory.mktemp("host")
     with host_process(
-        {"liveboard": {}}, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir
+        {"liveboard": {"crash_interval": 0.001}},
+        postgres_url=module_postgres_url,
+        redis_url=redis_server_url,
+        data_dir=data_dir,
     ) as host:
         yield host.url
 
@@ -43,6 +46,11 @@ def test_view_link_shows_the_board_and_changes_nothing(open_page: Open, host_url
     expect(viewer.locator("#title")).to_have_text("Plans")
     expect(viewer.get_by_role("button", name="Pen", exact=True)).to_be_hidden()
     assert picture(viewer) == picture(author)
+    for page, links in ((author, 2), (viewer, 1)):
+        page.get_by_role("button", name="Share").click()
+        expect(page.locator("#sharing-links input")).to_have_count(links)
+        page.keyboard.press("Escape")
+    expect(author.locator("#sharing-links input").last).to_have_value(re.compile(re.escape(room["view_url"]) + "$"))
 
     viewer.keyboard.press("p")
     draw(viewer, (500, 300), (600, 350))
@@ -156,6 +164,21 @@ def test_both_sides_draw_through_a_break_and_meet_again(open_page: Open) -> None
     page.get_by_role("button", name="Heal all").click()
     expect_revision(page, 40)
     expect(page.locator("#verdict")).to_have_attribute("data-verdict", "holds")
+
+
+def test_killed_server_loses_nothing_and_the_page_comes_back(open_page: Open, host_url: str) -> None:
+    page = enter(open_page, "kill", allowed=("503", "WebSocket"))
+    draw(page, (300, 300), (400, 350))
+    digest = expect_revision(page, 1)
+    page.get_by_role("button", name="Proof").click()
+    note = page.locator("#break-note")
+    page.get_by_role("button", name=re.compile("^Kill the server")).click()
+    expect(note).to_have_text(re.compile("^Killed"))
+    expect(page.locator(BOARD)).not_to_have_attribute("data-state", "live")
+    expect(page.locator(BOARD)).to_have_attribute("data-state", "live")
+    assert expect_revision(page, 1) == digest
+    draw(page, (300, 400), (400, 450))
+    expect_revision(page, 2)
 
 
 def test_certificate_is_checked_here_and_a_forged_one_is_not_taken(open_page: Open, tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ CRASH = "/api/liveboard/faults/crash"
 PATIENCE_S = 60
 
 
-async def kill(host: RunningHost) -> None:
-    """Kill the service as soon as it lets itself be killed."""
+async def until(host: RunningHost, method: str, path: str, status: int) -> None:
+    """Ask again and again, while the service is too young to be killed, or not there."""
     with trio.fail_after(PATIENCE_S):
-        while (answer := await host.http.post(CRASH)).status_code != 202:
+        while True:
+            answer = await host.http.request(method, path)
+            if answer.status_code == status:
+                return
             assert answer.status_code in (429, 503)
             await trio.sleep(0.05)
 
@@ -28,12 +31,10 @@ async def test_killed_service_comes_back_with_what_was_saved(postgres_url: str, 
         async with client.connected(host.url, "killed"):
             await client.draw(stroke())
             await client.until(lambda: len(client.board) == 1)
-            await kill(host)
+            await until(host, "POST", CRASH, 202)
             await client.until(client.is_gone)
 
-        with trio.fail_after(PATIENCE_S):
-            while (await host.http.get("/api/liveboard/figures")).status_code != 200:
-                await trio.sleep(0.05)
+        await until(host, "GET", "/api/liveboard/figures", 200)
         late = Client("late")
         async with late.connected(host.url, "killed"):
             assert late.board.digest == client.board.digest
