@@ -50,13 +50,13 @@ follow({
 /** @param {any} state */
 function began(state) {
   const { events, isAnother } = model.begin(state, performance.now());
-  if (isAnother) annals.clear();
-  if (annals.bands.length === 0) annals.begin(events);
   if (isAnother) {
+    annals.clear();
     ring.clear();
     log.add({ text: "The host was restarted: this is a fresh cluster, and what stood here before is gone." });
+    one("#restarted", HTMLElement).hidden = false;
   }
-  one("#restarted", HTMLElement).hidden = !isAnother && one("#restarted", HTMLElement).hidden;
+  if (annals.bands.length === 0) annals.begin(events);
   tell(events);
 }
 
