@@ -9,7 +9,7 @@ never becomes "failed" because somebody stopped waiting.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -68,6 +68,14 @@ class CheckoutTally:
     reports_repeated: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class _Drive:
+    """An order that is being driven. `has_news`: its driver looks at it once more before it leaves."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    has_news: bool = False
+
+
 class Checkout:
     """Makes and drives orders. `run` must be running."""
 
@@ -89,7 +97,7 @@ class Checkout:
         self._postgres = postgres
         self._settings = settings
         self._log = log
-        self._driving: dict[str, trio.Event] = {}
+        self._driving: dict[str, _Drive] = {}
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -179,9 +187,9 @@ class Checkout:
             ServiceUnavailable, OutcomeUnknown: not noted; the provider will report it again.
         """
         self.tally.reports += 1
-        order = await self.store.find(report.order_id)
         has_money = report.kind in ("payment.authorised", "payment.captured")
-        name = event_of_money(order.state, report.captured) if has_money else "money"
+        # Most orders are held still when money comes, or well past it; `_place_money` is for the others.
+        name = event_of_money("held", report.captured) if has_money else "money"
         move = Move(
             report.order_id,
             name,
@@ -194,34 +202,40 @@ class Checkout:
             kind=report.kind,
             amount=report.amount,
         )
-        steps_before = order.steps
-        order, has_moved = await self.store.move(move)
-        if has_money and not has_moved:
+        order, is_news = await self.store.move(move)
+        if has_money and not is_news:
+            state_before = order.state
             order = await self._place_money(order, report.captured)
-        if order.steps == steps_before:
-            self.tally.reports_repeated += 1
-        if order.state not in FINAL and order.state != "held" and self._nursery is not None:
+            is_news = order.state != state_before
+        self.tally.reports_repeated += not is_news
+        if (under_way := self._driving.get(order.id)) is not None:
+            under_way.has_news = True
+        elif order.state not in FINAL and order.state != "held" and self._nursery is not None:
             self._nursery.start_soon(self._drive_quietly, order.id)
-        return has_moved
+        return is_news
 
     async def drive(self, order: Order) -> Order:
         """Do what is left to do for an order, as far as it goes now; the order then."""
         if (under_way := self._driving.get(order.id)) is not None:
-            await under_way.wait()
+            await under_way.done.wait()
             order = await self.store.find(order.id)
             if order.id in self._driving:
                 return order
-        done = self._driving[order.id] = trio.Event()
+        this = self._driving[order.id] = _Drive()
         try:
-            while (action := next_action(order.state)) not in (None, "look"):
-                before = order.state
-                order = await self._act(order, str(action))
-                if order.state == before:
-                    break
+            while True:
+                while (action := next_action(order.state)) not in (None, "look"):
+                    before = order.state
+                    order = await self._act(order, str(action))
+                    if order.state == before:
+                        break
+                if order.state in FINAL or not this.has_news:
+                    return order
+                this.has_news = False
+                order = await self.store.find(order.id)
         finally:
             del self._driving[order.id]
-            done.set()
-        return order
+            this.done.set()
 
     async def _act(self, order: Order, action: str) -> Order:
         if action == "claim":
@@ -231,25 +245,27 @@ class Checkout:
             self.tally.orders_confirmed += has_moved
             return order
         assert order.payment_id is not None, "money has a payment"
+        payment_id = order.payment_id
         try:
             if action == "capture":
-                if order.captured < order.price:
-                    payment = await self.provider.capture(order.payment_id, order.price)
-                    move = Move(order.id, "capture", captured=payment.captured, try_s=RETRY_S)
-                else:
-                    move = Move(order.id, "capture", try_s=RETRY_S)
+                captured = order.captured
+                if captured < order.price:
+                    captured = (await self.provider.capture(payment_id, order.price)).captured
+                move = Move(order.id, "capture", captured=captured)
             elif action == "void":
-                await self.provider.void(order.payment_id)
+                await self.provider.void(payment_id)
                 move = Move(order.id, "voided")
             else:
-                payment = await self.provider.refund(order.payment_id, order.captured)
+                payment = await self.provider.refund(payment_id, order.captured)
                 move = Move(order.id, "refunded", captured=payment.captured, refunded=payment.refunded)
         except Refused as refused:
             return await self._refused(order, action, refused)
         except OutcomeUnknown:
             self.tally.payments_unknown += 1
-            return order
-        return (await self.store.move(move))[0]
+            return await self.store.find(order.id)
+        order, has_moved = await self.store.move(move)
+        self.tally.orders_confirmed += has_moved and order.state == "confirmed"
+        return order
 
     async def _claim(self, order: Order) -> Order:
         hold = order.hold
@@ -259,7 +275,8 @@ class Checkout:
             verdict = box_office.UNAVAILABLE
         if verdict == box_office.BOOKED:
             self._holding.settled(hold, order.buyer)
-            return await self.store.find(order.id)
+            # As the claim's own statement left it.
+            return replace(order, state="claimed")
         if verdict in (box_office.UNKNOWN, box_office.UNAVAILABLE):
             return order
         move = Move(order.id, event_of_loss(order.captured), reason=verdict, try_s=SOON_S)

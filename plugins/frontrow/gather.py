@@ -4,11 +4,12 @@ One request alone is sent at once, so nobody waits for company. Requests that sh
 order) never share a statement: the second sees what became of the first.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import trio
+from pydantic_core import to_json
 
 from host.api import OutcomeUnknown, ServiceUnavailable
 
@@ -128,6 +129,14 @@ class Gatherer(Generic[Ask, Answer]):
             for waiting, answer in zip(batch, answers, strict=True):
                 waiting.answers.append(answer)
                 waiting.decided.set()
+
+
+def records(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows for `json_to_recordset`: one parameter, however many columns they have.
+
+    An array for each column would cost the driver more than all the rest of a statement.
+    """
+    return to_json(list(rows)).decode()
 
 
 def _fail(batch: "list[_Waiting[Ask, Answer]]", error: Exception) -> None:

@@ -4,9 +4,11 @@ Layer 1 is asked first, because it turns most of a crowd away without a query; w
 against the truth: is the sale open, are the seats sold or kept back, is there room. What it granted in vain goes back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import trio
 
 from host.api import HttpProblem
 from plugins.frontrow import problems
@@ -14,6 +16,7 @@ from plugins.frontrow.box_office import BoxOffice, new_nonce
 from plugins.frontrow.core.house import FREE, HELD, SOLD
 from plugins.frontrow.core.idempotency import fingerprint
 from plugins.frontrow.core.tokens import Hold, nonce_for
+from plugins.frontrow.gather import Gatherer, records
 from plugins.frontrow.holds import GRANTED, TAKEN, UNPROTECTED
 from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.room import Rooms
@@ -25,14 +28,16 @@ if TYPE_CHECKING:
 HOLDS: Final = "/api/frontrow/holds"
 
 _STANDING: Final = """
-SELECT event.state, event.places_per_buyer_max,
-       (SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM frontrow.seats
-         WHERE id = ANY(%(seats)s::bigint[]) AND booking_id IS NOT NULL),
-       (SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM frontrow.seats
-         WHERE id = ANY(%(seats)s::bigint[]) AND is_blocked),
-       (SELECT capacity - sold FROM frontrow.areas WHERE id = %(area)s AND event_id = event.id),
-       (SELECT places FROM frontrow.buyer_counts WHERE event_id = event.id AND buyer = %(buyer)s)
-  FROM frontrow.events AS event WHERE event.id = %(event)s AND event.is_public
+SELECT wish.place, event.state, event.places_per_buyer_max, seat.sold, seat.blocked,
+       CASE WHEN wish.area > 0 THEN
+            (SELECT capacity - sold FROM frontrow.areas WHERE id = wish.area AND event_id = event.id) END,
+       CASE WHEN event.places_per_buyer_max IS NOT NULL THEN
+            (SELECT places FROM frontrow.buyer_counts WHERE event_id = event.id AND buyer = wish.buyer) END
+  FROM json_to_recordset(%s::json) AS wish (place int, event bigint, buyer text, seats text, area bigint)
+  JOIN frontrow.events AS event ON event.id = wish.event AND event.is_public,
+       LATERAL (SELECT array_agg(id ORDER BY id) FILTER (WHERE booking_id IS NOT NULL) AS sold,
+                       array_agg(id ORDER BY id) FILTER (WHERE is_blocked) AS blocked
+                  FROM frontrow.seats WHERE id = ANY(wish.seats::bigint[])) AS seat
 """
 
 
@@ -76,7 +81,7 @@ class Held:
 
 
 class Holding:
-    """Grants holds on public sale; holds no state of its own."""
+    """Grants holds on public sale; holds no state of its own. `run` must be running."""
 
     def __init__(
         self,
@@ -97,6 +102,11 @@ class Holding:
         self._live = live
         self._secret = secret
         self._key_ttl_ms = round(office.settings.idempotency_ttl * 1000)
+        self._standings = Gatherer(self._find_standings, lambda wish: ())
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask the truth on behalf of holds, until cancelled."""
+        await self._standings.run(task_status=task_status)
 
     async def hold(self, wish: Wish) -> Held:
         """Hold all that was wished for, or nothing.
@@ -170,16 +180,32 @@ class Holding:
 
     async def standing(self, wish: Wish) -> Standing:
         """What the truth says of a wish now."""
-        parameters = {"event": wish.event_id, "seats": list(wish.seats), "area": wish.area, "buyer": wish.buyer}
-        row = await self._postgres.fetch_one(_STANDING, parameters)
-        if row is None:
+        standing = await self._standings.ask(wish)
+        if standing is None:
             raise problems.no_event(wish.event_id)
-        state, most, sold, blocked, room, owned = row
-        return Standing(state, most, sold, blocked, room, owned or 0)
+        return standing
 
     def note(self, hold: Hold, state: int, ttl_ms: int = 0) -> None:
         """Let the map know."""
         self._live.note(hold.event_id, hold.seats, state, ttl_ms=ttl_ms)
+
+    async def _find_standings(self, wishes: Sequence[Wish]) -> list[Standing | None]:
+        asked = [
+            {
+                "place": place,
+                "event": wish.event_id,
+                "buyer": wish.buyer,
+                "seats": "{" + ",".join(map(str, wish.seats)) + "}",
+                "area": wish.area,
+            }
+            for place, wish in enumerate(wishes)
+        ]
+        rows = await self._postgres.fetch_all(_STANDING, [records(asked)])
+        found = {
+            place: Standing(state, most, sold or [], blocked or [], room, owned or 0)
+            for place, state, most, sold, blocked, room, owned in rows
+        }
+        return [found.get(place) for place in range(len(wishes))]
 
     async def _nonce(self, wish: Wish) -> str:
         """The hold's mark: by lot, or the same for the same Idempotency-Key; refuses a key of another wish.

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import trio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from host.api import (
@@ -32,7 +32,9 @@ from plugins.frontrow.wall_clock import WallClock
 
 ORDERS: Final = "/api/frontrow/orders"
 REPORTS: Final = "/api/frontrow/payments/events"
-REPORT_BYTES_MAX: Final = 16 * 1024
+REPORT_BYTES_MAX: Final = 64 * 1024
+EVENTS_MAX: Final = 100
+"""Events in one report."""
 
 _AWAY: Final = "The database is away; asking again is safe"
 _BODY: Final = {400: "Malformed JSON or Idempotency-Key", 413: "Too large", 415: "Not JSON"}
@@ -104,11 +106,19 @@ class ReportBody(BaseModel):
     id: str = Field(min_length=1, max_length=100)
     type: str = Field(min_length=1, max_length=60)
     payment_id: str = Field(min_length=1, max_length=100)
-    order_id: str = Field(min_length=36, max_length=36)
+    order_id: uuid.UUID
     amount: int = Field(ge=0)
     authorised: int = Field(ge=0)
     captured: int = Field(ge=0)
     refunded: int = Field(ge=0)
+
+
+class ReportsBody(BaseModel):
+    """Several events in one report."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    events: list[ReportBody] = Field(min_length=1, max_length=EVENTS_MAX)
 
 
 class OrderRoutes:
@@ -178,14 +188,29 @@ class OrderRoutes:
         if problem := problem_of(headers.get(HEADER), body, self._payment_secret, round(self._clock.now())):
             return 401, {"reason": problem}
         try:
-            said = ReportBody.model_validate_json(body)
+            said = _SAID.validate_json(body)
         except ValidationError:
             return 400, {"reason": "this is no report of a payment"}
+        if isinstance(said, ReportBody):
+            return await self._take(said)
+        answers: list[tuple[int, dict[str, Any]]] = []
+
+        async def take(each: ReportBody) -> None:
+            answers.append(await self._take(each))
+
+        # Together, so that they share statements. What one of them cannot be noted for, all are reported again for.
+        async with trio.open_nursery() as nursery:
+            for each in said.events:
+                nursery.start_soon(take, each)
+        status, document = max(answers, key=lambda answer: answer[0])
+        return status, {"noted": sum(news["noted"] for _, news in answers)} if status == 200 else document
+
+    async def _take(self, said: ReportBody) -> tuple[int, dict[str, Any]]:
         report = Report(
             said.id,
             said.type,
             said.payment_id,
-            said.order_id,
+            str(said.order_id),
             said.amount,
             said.authorised,
             said.captured,
@@ -245,6 +270,9 @@ class OrderRoutes:
             return await asking
         except NoOrder as error:
             raise HttpProblem(404, str(error)) from None
+
+
+_SAID: Final[TypeAdapter[ReportBody | ReportsBody]] = TypeAdapter(ReportBody | ReportsBody)
 
 
 def _id_of(request: Request) -> str:

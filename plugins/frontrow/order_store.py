@@ -14,7 +14,7 @@ from psycopg import errors as sql_error
 from host.api import HostError
 from plugins.frontrow.core.checkout import STEPS
 from plugins.frontrow.core.tokens import Hold
-from plugins.frontrow.gather import Gatherer
+from plugins.frontrow.gather import Gatherer, records
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -27,10 +27,9 @@ known.refunded, known.reason, known.tries, extract(epoch FROM known.pay_by)::flo
 """
 _NEW_MANY: Final = f"""
 WITH given AS (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(events)s::bigint[], %(buyers)s::text[], %(nonces)s::text[],
-                         %(seats)s::text[], %(areas)s::bigint[], %(quantities)s::int[], %(currencies)s::text[],
-                         %(prices)s::bigint[], %(methods)s::text[], %(windows)s::float8[])
-           AS given (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method, pay_s)
+    SELECT * FROM json_to_recordset(%s::json)
+           AS given (id uuid, event_id bigint, buyer text, hold_nonce text, seats text, area_id bigint, quantity int,
+                     currency text, price bigint, method text, pay_s float8)
 ), made AS (
     INSERT INTO frontrow.orders (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method,
                                  pay_by, try_at, steps)
@@ -50,10 +49,9 @@ _FIND_MANY: Final = f"SELECT {_COLUMNS} FROM frontrow.orders AS known WHERE know
 
 STEP_MANY: Final = f"""
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(of)s::text[], %(to)s::text[], %(authorised)s::bigint[],
-                         %(captured)s::bigint[], %(refunded)s::bigint[], %(payments)s::text[], %(reasons)s::text[],
-                         %(try_s)s::float8[], %(events)s::text[], %(kinds)s::text[], %(amounts)s::bigint[])
-           AS given (id, of, to_state, authorised, captured, refunded, payment_id, reason, try_s, event, kind, amount)
+    SELECT * FROM json_to_recordset(%s::json)
+           AS given (id uuid, of text, to_state text, via text, authorised bigint, captured bigint, refunded bigint,
+                     payment_id text, reason text, try_s float8, event text, kind text, amount bigint)
 ), locked AS MATERIALIZED (
     SELECT known.id, known.state FROM frontrow.orders AS known WHERE known.id IN (SELECT id FROM given)
      ORDER BY known.id FOR UPDATE
@@ -77,7 +75,8 @@ WITH given AS MATERIALIZED (
            tries = CASE WHEN moves THEN 0 ELSE known.tries END,
            try_at = CASE WHEN NOT moves THEN known.try_at
                          WHEN try_s < 0 THEN NULL ELSE clock_timestamp() + make_interval(secs => try_s) END,
-           steps = known.steps || CASE WHEN moves THEN frontrow.step(to_state) ELSE '' END,
+           steps = known.steps || CASE WHEN moves AND via <> '' THEN frontrow.step(via) ELSE '' END
+                               || CASE WHEN moves THEN frontrow.step(to_state) ELSE '' END,
            changed_at = clock_timestamp()
       FROM able WHERE known.id = able.id AND (moves OR able.kind <> '' OR able.payment_id <> '')
     RETURNING known.*, moves
@@ -259,22 +258,7 @@ class OrderStore:
         return [_order(row) for row in rows]
 
     async def _make(self, news: Sequence[NewOrder]) -> list[Order]:
-        rows = await self._postgres.fetch_all(
-            _NEW_MANY,
-            {
-                "ids": [new.id for new in news],
-                "events": [new.hold.event_id for new in news],
-                "buyers": [new.buyer for new in news],
-                "nonces": [new.hold.nonce for new in news],
-                "seats": ["{" + ",".join(map(str, new.hold.seats)) + "}" for new in news],
-                "areas": [new.hold.area for new in news],
-                "quantities": [new.hold.quantity for new in news],
-                "currencies": [new.currency for new in news],
-                "prices": [new.price for new in news],
-                "methods": [new.method for new in news],
-                "windows": [new.pay_s for new in news],
-            },
-        )
+        rows = await self._postgres.fetch_all(_NEW_MANY, [records(map(_columns_of_new, news))])
         by_nonce = {order.hold_nonce: order for order in map(_order, rows)}
         missing = [new for new in news if new.hold.nonce not in by_nonce]
         if missing:
@@ -289,13 +273,13 @@ class OrderStore:
         return [found.get(order_id) for order_id in ids]
 
     async def _move(self, moves: Sequence[Move]) -> list[tuple[Order, bool] | None]:
-        rows = await self._postgres.fetch_all(self._step_sql, _columns_of(moves))
+        rows = await self._postgres.fetch_all(self._step_sql, [records(map(_columns_of, moves))])
         found = {row[0]: (_order(row[:-1]), bool(row[-1])) for row in rows}
         return [found.get(move.id) for move in moves]
 
     async def _move_and_free(self, move: Move) -> tuple[Order, bool] | None:
         async with self._postgres.transaction() as connection:
-            row = await (await connection.execute(self._step_sql, _columns_of([move]))).fetchone()
+            row = await (await connection.execute(self._step_sql, [records([_columns_of(move)])])).fetchone()
             if row is None:
                 return None
             has_moved = bool(row[-1])
@@ -311,19 +295,37 @@ def _order(row: Sequence[Any]) -> Order:
     return Order(*values)
 
 
-def _columns_of(moves: Sequence[Move]) -> dict[str, list[Any]]:
-    steps = [STEPS[move.name] for move in moves]
+def _columns_of_new(new: NewOrder) -> dict[str, Any]:
+    hold = new.hold
     return {
-        "ids": [move.id for move in moves],
-        "of": [",".join(step.of) for step in steps],
-        "to": [step.to for step in steps],
-        "authorised": [move.authorised for move in moves],
-        "captured": [move.captured for move in moves],
-        "refunded": [move.refunded for move in moves],
-        "payments": [move.payment_id for move in moves],
-        "reasons": [move.reason for move in moves],
-        "try_s": [move.try_s for move in moves],
-        "events": [move.event for move in moves],
-        "kinds": [move.kind for move in moves],
-        "amounts": [move.amount for move in moves],
+        "id": new.id,
+        "event_id": hold.event_id,
+        "buyer": new.buyer,
+        "hold_nonce": hold.nonce,
+        "seats": "{" + ",".join(map(str, hold.seats)) + "}",
+        "area_id": hold.area,
+        "quantity": hold.quantity,
+        "currency": new.currency,
+        "price": new.price,
+        "method": new.method,
+        "pay_s": new.pay_s,
+    }
+
+
+def _columns_of(move: Move) -> dict[str, Any]:
+    step = STEPS[move.name]
+    return {
+        "id": move.id,
+        "of": ",".join(step.of),
+        "to_state": step.to,
+        "via": step.via,
+        "authorised": move.authorised,
+        "captured": move.captured,
+        "refunded": move.refunded,
+        "payment_id": move.payment_id,
+        "reason": move.reason,
+        "try_s": move.try_s,
+        "event": move.event,
+        "kind": move.kind,
+        "amount": move.amount,
     }

@@ -4,18 +4,22 @@ A provider keeps one payment for each order, and every call may be repeated: it 
 does nothing twice. A call without an answer is `OutcomeUnknown`: ask `find`, or call again.
 """
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httpx
 from pydantic_core import from_json, to_json
 
-from host.api import HostError, OutcomeUnknown
+from host.api import Clocks, HostError, OutcomeUnknown, RequestTemplate, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from host.api import Reply, TrioTransport
+
 PATH: Final = "/v1/payments"
+ANSWER_BYTES_MAX: Final = 64 * 1024
 
 
 class Refused(HostError):
@@ -69,12 +73,13 @@ class PaymentProvider(Protocol):
 
 
 class HttpPaymentProvider:
-    """A provider behind HTTP."""
+    """A provider behind HTTP. It uses the transport below httpx, for it is asked twice for every seat that is sold."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, timeout_s: float, notify_url: str = "") -> None:
-        self._http = http
-        self._url = url + PATH
-        self._timeout_s = timeout_s
+    def __init__(self, transport: "TrioTransport", url: str, timeout_s: float, notify_url: str = "") -> None:
+        self._transport = transport
+        self._url = httpx.URL(url)
+        self._path = self._url.path.rstrip("/") + PATH
+        self._clocks = Clocks(total_s=timeout_s)
         self._notify_url = notify_url
 
     async def authorise(self, order_id: str, amount: int, currency: str, method: str, card: str) -> Payment:
@@ -102,20 +107,34 @@ class HttpPaymentProvider:
         return _payment(await self._call("POST", f"/{payment_id}/refund", {"amount": amount}))
 
     async def _call(self, method: str, path: str, document: "Mapping[str, Any] | None" = None) -> dict[str, Any]:
-        body = None if document is None else to_json(document)
-        headers = {"content-type": "application/json"}
+        body = b"" if document is None else to_json(document)
+        url = self._url.copy_with(raw_path=(self._path + path).encode())
+        template = RequestTemplate(method, url, [(b"content-type", b"application/json")])
         try:
-            answer = await self._http.request(
-                method, self._url + path, content=body, headers=headers, timeout=self._timeout_s
-            )
+            reply = await self._transport.call(template, body, Timer(self._clocks))
+            content = await _content_of(reply)
         except httpx.HTTPError as error:
             raise OutcomeUnknown(f"the payment provider gave no answer: {error!r}") from error
-        if answer.status_code >= 500:
-            raise OutcomeUnknown(f"the payment provider answered {answer.status_code}")
-        found: dict[str, Any] = from_json(answer.content)
-        if answer.status_code >= 400:
-            raise Refused(str(found.get("reason", answer.status_code)))
+        if reply.status >= 500:
+            raise OutcomeUnknown(f"the payment provider answered {reply.status}")
+        try:
+            found: dict[str, Any] = from_json(content)
+        except ValueError as error:
+            raise OutcomeUnknown(f"the payment provider answered {reply.status} without JSON") from error
+        if reply.status >= 400:
+            raise Refused(str(found.get("reason", reply.status)))
         return found
+
+
+async def _content_of(reply: "Reply") -> bytes:
+    """All of an answer. Raises `OutcomeUnknown` for one that is larger than any can be."""
+    content = b""
+    async with aclosing(reply):
+        async for part in reply:
+            content += part
+            if len(content) > ANSWER_BYTES_MAX:
+                raise OutcomeUnknown("the payment provider's answer has no end")
+    return content
 
 
 def _payment(document: "Mapping[str, Any]") -> Payment:

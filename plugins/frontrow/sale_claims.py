@@ -14,13 +14,13 @@ once and leaves its event in the outbox.
 """
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 from psycopg import errors as sql_error
 
 from plugins.frontrow.claims import Claim, ClaimDesk, Claimed, LastLineCrossed
-from plugins.frontrow.gather import Gatherer
+from plugins.frontrow.gather import Gatherer, records
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -33,8 +33,7 @@ STATEMENTS_MAX: Final = 2
 CLAIM_MANY: Final = """
 WITH claim AS MATERIALIZED (
     SELECT given.*, event.places_per_buyer_max AS most
-      FROM unnest(%(bookings)s::uuid[], %(events)s::bigint[], %(buyers)s::text[], %(orders)s::boolean[])
-           AS given (booking, event, buyer, is_order)
+      FROM json_to_recordset(%(claims)s::json) AS given (booking uuid, event bigint, buyer text, is_order boolean)
       JOIN frontrow.events AS event ON event.id = given.event
 ), ordered AS MATERIALIZED (
     SELECT known.id FROM frontrow.orders AS known JOIN claim ON claim.is_order AND claim.booking = known.id
@@ -45,7 +44,7 @@ WITH claim AS MATERIALIZED (
     SELECT * FROM claim WHERE NOT is_order OR booking IN (SELECT id FROM ordered)
 ), asked AS MATERIALIZED (
     SELECT line.booking, line.seat, able.event
-      FROM unnest(%(seat_bookings)s::uuid[], %(seats)s::bigint[]) AS line (booking, seat) JOIN able USING (booking)
+      FROM json_to_recordset(%(seats)s::json) AS line (booking uuid, seat bigint) JOIN able USING (booking)
 ), locked AS MATERIALIZED (
     SELECT seat.id FROM frontrow.seats AS seat JOIN asked ON asked.seat = seat.id AND asked.event = seat.event_id
      WHERE seat.booking_id IS NULL AND NOT seat.is_blocked
@@ -53,8 +52,8 @@ WITH claim AS MATERIALIZED (
        FOR UPDATE OF seat
 ), area_asked AS MATERIALIZED (
     SELECT line.booking, line.area, line.quantity, able.event
-      FROM unnest(%(area_bookings)s::uuid[], %(areas)s::bigint[], %(quantities)s::int[])
-           AS line (booking, area, quantity) JOIN able USING (booking)
+      FROM json_to_recordset(%(areas)s::json) AS line (booking uuid, area bigint, quantity int)
+      JOIN able USING (booking)
 ), area_locked AS MATERIALIZED (
     SELECT area.id, area.event_id, area.capacity - area.sold AS room
       FROM frontrow.areas AS area
@@ -173,17 +172,11 @@ def _keys(claim: Claim) -> list[Hashable]:
     return keys
 
 
-def _parameters(claims: Sequence[Claim]) -> dict[str, list[Any]]:
-    seats = [(claim.booking_id, seat) for claim in claims for seat in claim.seats]
-    areas = [(claim.booking_id, claim.area, claim.quantity) for claim in claims if claim.area]
-    return {
-        "bookings": [claim.booking_id for claim in claims],
-        "events": [claim.event_id for claim in claims],
-        "buyers": [claim.buyer for claim in claims],
-        "orders": [claim.is_order for claim in claims],
-        "seat_bookings": [booking for booking, _ in seats],
-        "seats": [seat for _, seat in seats],
-        "area_bookings": [booking for booking, _, _ in areas],
-        "areas": [area for _, area, _ in areas],
-        "quantities": [quantity for _, _, quantity in areas],
-    }
+def _parameters(claims: Sequence[Claim]) -> dict[str, str]:
+    given = [
+        {"booking": each.booking_id, "event": each.event_id, "buyer": each.buyer, "is_order": each.is_order}
+        for each in claims
+    ]
+    seats = [{"booking": each.booking_id, "seat": seat} for each in claims for seat in each.seats]
+    areas = [{"booking": each.booking_id, "area": each.area, "quantity": each.quantity} for each in claims if each.area]
+    return {"claims": records(given), "seats": records(seats), "areas": records(areas)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable
+from host.api import Figure, OutcomeUnknown, PluginContext, Router, ServiceUnavailable, TrioTransport
 from plugins.frontrow.audit import Auditor
 from plugins.frontrow.audit_routes import AuditRoutes
 from plugins.frontrow.box_office import BoxOffice
@@ -127,6 +127,7 @@ class FrontRow:
         HouseRoutes(self.ctx, self.venues, live, self.maps, holding, installation.secret).add_to(self.router)
         async with trio.open_nursery() as nursery:
             await nursery.start(desk.run)
+            await nursery.start(holding.run)
             await self._open_checkout(nursery, holding, keys, installation)
             assert self.checkout is not None
             self.operators = Operators(self.ctx.postgres, self.checkout, live)
@@ -178,7 +179,9 @@ class FrontRow:
         if not url:
             self.provider = SimulatedProvider(PostgresLedger(ctx.postgres), ctx.http, secret)
             url = await nursery.start(self.provider.run)
-        provider = HttpPaymentProvider(ctx.http, url, settings.payment_timeout)
+        transport = TrioTransport()
+        nursery.start_soon(_close_at_the_end, transport)
+        provider = HttpPaymentProvider(transport, url, settings.payment_timeout)
         store = OrderStore(ctx.postgres)
         self.checkout = Checkout(holding, store, provider, self.venues, ctx.postgres, settings, ctx.log)
         await nursery.start(self.checkout.run)
@@ -261,6 +264,11 @@ def _tallies(office: BoxOffice, checkout: Checkout | None) -> dict[str, int]:
 def stream_key(installation: Installation) -> str:
     """The Redis stream that the outbox is relayed to."""
     return f"frontrow:{installation.namespace}:events"
+
+
+async def _close_at_the_end(transport: TrioTransport) -> None:
+    async with transport:
+        await trio.sleep_forever()
 
 
 def payment_secret(settings: Settings, installation: Installation) -> bytes:

@@ -20,11 +20,15 @@ Action = Literal["claim", "capture", "confirm", "void", "refund", "look"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event does to an order in one of the states `of`. `frees` gives the seats back in the same statement."""
+    """What an event does to an order in one of the states `of`. `frees` gives the seats back in the same statement.
+
+    `via` is a state that the order passes through on its way, and that its history tells of.
+    """
 
     of: tuple[str, ...]
     to: str
     frees: bool = False
+    via: str = ""
 
 
 STEPS: Final = {
@@ -32,7 +36,7 @@ STEPS: Final = {
     "claim": Step(("authorised",), "claimed"),
     "seats_gone": Step(("authorised",), "voiding"),
     "seats_gone_paid": Step(("authorised",), "refunding"),
-    "capture": Step(("claimed",), "captured"),
+    "capture": Step(("claimed",), "confirmed", via="captured"),
     "capture_refused": Step(("claimed",), "declined", frees=True),
     "confirm": Step(("captured",), "confirmed"),
     "expire": Step(("held",), "expired"),
@@ -45,9 +49,11 @@ STEPS: Final = {
     # Money alone: what the provider reports of a step that was taken already.
     "money": Step((), ""),
 }
-"""`claim` is written here for the picture; it is made by the statement that claims the seats."""
+"""`capture` confirms in the same statement; `confirm` is for orders that were captured and no more.
 
-STATES: Final = frozenset({"held"} | {step.to for step in STEPS.values() if step.to})
+`claim` is written here for the picture; it is made by the statement that claims the seats."""
+
+STATES: Final = frozenset({"held"} | {state for step in STEPS.values() for state in (step.to, step.via) if state})
 FINAL: Final = frozenset({"confirmed", "voided", "refunded", "expired", "declined", "cancelled"})
 """Nothing is left to do; only new events take an order out of them."""
 

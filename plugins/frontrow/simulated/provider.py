@@ -40,6 +40,8 @@ _RETRY_S_MAX: Final = 10.0
 _TRIES_MAX: Final = 20
 _WEBHOOKS_WAITING_MAX: Final = 10_000
 _WEBHOOK_TIMEOUT_S: Final = 5.0
+_EVENTS_MAX: Final = 50
+"""Events in one webhook: what has happened while the one before was on its way."""
 
 
 @dataclass(slots=True)
@@ -76,8 +78,8 @@ class SimulatedProvider:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             bound: int = await nursery.start(lambda **kwargs: serve_loopback(self.handle, port=port, **kwargs))
-            for _ in range(4):
-                nursery.start_soon(self._send_webhooks)
+            await nursery.start(self._ledger.run)
+            nursery.start_soon(self._send_webhooks)
             task_status.started(f"http://127.0.0.1:{bound}")
 
     async def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any] | None:
@@ -135,7 +137,7 @@ class SimulatedProvider:
         await self._ledger.save(entry)
         kind = f"payment.{entry.state}"
         if is_told_first:
-            await self._deliver(self._notify_url(entry), self._event(entry, kind, entry.amount))
+            await self._deliver(self._notify_url(entry), [self._event(entry, kind, entry.amount)])
         elif entry.card == "reordered" and entry.state == "authorised":
             self._kept_back[entry.id] = self._event(entry, kind, entry.amount)
         else:
@@ -213,20 +215,28 @@ class SimulatedProvider:
 
     async def _send_webhooks(self) -> None:
         assert self._nursery is not None
-        async for url, event in self._to_send:
-            if not await self._deliver(url, event):
-                self._nursery.start_soon(self._deliver_later, url, event)
+        async for url, first in self._to_send:
+            events = {url: [first]}
+            while sum(map(len, events.values())) < _EVENTS_MAX:
+                try:
+                    url, event = self._to_send.receive_nowait()
+                except trio.WouldBlock:
+                    break
+                events.setdefault(url, []).append(event)
+            for url, some in events.items():
+                if not await self._deliver(url, some):
+                    self._nursery.start_soon(self._deliver_later, url, some)
 
-    async def _deliver_later(self, url: str, event: dict[str, Any]) -> None:
+    async def _deliver_later(self, url: str, events: list[dict[str, Any]]) -> None:
         pause_s = _RETRY_S
         for _ in range(_TRIES_MAX):
             await trio.sleep(pause_s)
-            if await self._deliver(url, event):
+            if await self._deliver(url, events):
                 return
             pause_s = min(pause_s * 2, _RETRY_S_MAX)
 
-    async def _deliver(self, url: str, event: dict[str, Any]) -> bool:
-        body = to_json(event)
+    async def _deliver(self, url: str, events: list[dict[str, Any]]) -> bool:
+        body = to_json(events[0] if len(events) == 1 else {"events": events})
         headers = {"content-type": "application/json", HEADER: sign(body, self._secret, round(time.time()))}
         try:
             answer = await self._http.post(url, content=body, headers=headers, timeout=_WEBHOOK_TIMEOUT_S)

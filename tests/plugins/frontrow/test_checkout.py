@@ -238,7 +238,7 @@ async def test_two_payments_at_once_are_one(shop):
 async def test_time_that_is_over_gives_the_seats_back(shop):
     order = await shop.order(0)
     await shop.expire(order)
-    assert (await hold(shop.client, shop.event_id, shop.seats[0], buyer="bob")).status_code == 201
+    await shop.hold(0, buyer="bob")
     late = await shop.pay(order)
     assert (late.status_code, late.json()["type"]) == (409, "expired")
 
