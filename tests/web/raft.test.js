@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Annals } from "../../web/raft-lab/annals.js";
+import { isApart, reference } from "../../web/raft-lab/divergence.js";
 import { guesses } from "../../web/raft-lab/guesses.js";
 import { Meter } from "../../web/raft-lab/meter.js";
 import { Model } from "../../web/raft-lab/model.js";
@@ -126,6 +127,19 @@ test("the meter counts what was heard of late", () => {
   assert.ok(Math.abs(frames_per_s - 20) <= 0.5);
   assert.ok(Math.abs(bytes_per_s - 20_000) <= 500);
   assert.equal(meter.read(20_000).frames_per_s, 0);
+});
+
+test("entries are apart that the leader has otherwise, or not at all", () => {
+  const entry = (/** @type {number} */ index, /** @type {number} */ term) => /** @type {import("../../web/raft-lab/model.js").Entry} */ ([index, term, "c", ""]);
+  const leader = { last: 4, isLeader: true, log: [entry(3, 7), entry(4, 9)] };
+  const other = { last: 6, isLeader: false, log: [entry(3, 7), entry(4, 8), entry(5, 8), entry(6, 8)] };
+  const truth = reference([other, leader]);
+  assert.equal(truth, leader);
+  assert.deepEqual(other.log.map((each) => isApart(each, truth)), [false, true, true, true]);
+  assert.equal(isApart(entry(1, 1), truth), false);
+  // Nobody leads: the log that would win an election counts, and its last term counts before its length.
+  assert.equal(reference([other, { ...leader, isLeader: false }])?.last, 4);
+  assert.equal(isApart(entry(1, 1), reference([])), false);
 });
 
 test("a step's messages are read off its effects", () => {

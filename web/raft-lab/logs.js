@@ -1,10 +1,10 @@
 // The logs side by side: a column a node, a cell an entry, coloured by term; what differs from the leader's log is marked.
 
 import { html, one } from "/assets/dom.js";
+import { isApart, reference } from "./divergence.js";
 
 /** @typedef {import("./model.js").Model} Model */
-/** @typedef {import("./model.js").Entry} Entry */
-/** @typedef {{id: number, last: number, commit: number, snapshot: number, log: Entry[], isLeader: boolean, state: string}} Column */
+/** @typedef {import("./divergence.js").Column & {id: number, commit: number, snapshot: number, state: string}} Column */
 
 /** As many rows always, so that nothing below moves. */
 const ROWS = 12;
@@ -42,29 +42,6 @@ export class Logs {
     const words = apart === 0 ? "All logs agree as far as they go." : `${apart} entr${apart === 1 ? "y is" : "ies are"} not what the leader has there.`;
     if (this.#said.textContent !== words) this.#said.textContent = words;
   }
-}
-
-/**
- * The log that the others are compared with: the leader's, or else that of the node that would win an election.
- * @param {readonly Column[]} columns
- * @returns {Column | undefined}
- */
-export function reference(columns) {
-  const rank = (/** @type {Column} */ { log, last }) => (log.at(-1)?.[1] ?? 0) * 1e9 + last;
-  return columns.find(({ isLeader }) => isLeader) ?? [...columns].sort((a, b) => rank(b) - rank(a))[0];
-}
-
-/**
- * Whether an entry is not what the reference has at its index.
- * @param {Entry} entry
- * @param {Column | undefined} truth
- * @returns {boolean}
- */
-export function isApart([index, term], truth) {
-  if (truth === undefined) return false;
-  if (index > truth.last) return true;
-  const there = truth.log.find(([at]) => at === index);
-  return there !== undefined && there[1] !== term;
 }
 
 /**
