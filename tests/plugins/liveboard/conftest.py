@@ -178,7 +178,8 @@ class Client:
                     self.people.clear()
                 self.people.update({person.number: person for person in people})
                 for number in left:
-                    del self.people[number]
+                    # Who came after that one left, but before it was told, never knew it.
+                    self.people.pop(number, None)
             case _:
                 self.inbox.append(frame)
 
