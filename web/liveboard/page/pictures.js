@@ -11,6 +11,9 @@ import { headersOf } from "./place.js";
 const SHARE_MAX = 0.6;
 /** Larger ones are made smaller before they are sent, in pixels of the longer side. */
 const SIDE_MAX = 2048;
+/** Of all images together; what comes after has no more than so many on its longer side. */
+const PIXELS_MAX = 64 * 2 ** 20;
+const SIDE_OF_MANY = 256;
 const BYTES_MAX = 2 * 2 ** 20;
 const TYPES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
@@ -22,6 +25,8 @@ export class Pictures {
   #credentials = "";
   /** @type {Set<string>} hashes that are on their way */
   #awaited = new Set();
+  /** Decoded so far. */
+  #pixels = 0;
 
   /** @param {Desk} desk @param {string} room @param {() => void} changed an awaited one has come, or will not */
   constructor(desk, room, changed) {
@@ -85,19 +90,33 @@ export class Pictures {
   /** @param {string} sha256 */
   async #take(sha256) {
     const bitmap = await this.images.get(sha256).catch(() => null);
-    if (bitmap) await this.#desk.stage.image(sha256, bitmap);
+    if (bitmap) await this.#desk.stage.image(sha256, await this.#shrunk(bitmap));
     this.#awaited.delete(sha256);
     this.#changed();
   }
+
+  /** A small file may unpack to any size: no larger than it can be shown, and small once there are many. @param {ImageBitmap} bitmap */
+  async #shrunk(bitmap) {
+    const [width, height] = within(bitmap, this.#pixels > PIXELS_MAX ? SIDE_OF_MANY : SIDE_MAX);
+    this.#pixels += width * height;
+    if (width === bitmap.width && height === bitmap.height) return bitmap;
+    return createImageBitmap(bitmap, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
+  }
+}
+
+/** @param {ImageBitmap} bitmap @param {number} side the longest it may be @returns {[width: number, height: number]} */
+function within({ width, height }, side) {
+  const shrink = Math.min(1, side / Math.max(width, height));
+  return [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
 }
 
 /** The file, or a smaller picture of it when it is too large. Throws when it is no image. @param {Blob} file */
 async function bounded(file) {
   const bitmap = await createImageBitmap(file);
   const { width, height } = bitmap;
-  const shrink = Math.min(1, SIDE_MAX / Math.max(width, height));
-  if (shrink === 1 && file.size <= BYTES_MAX && TYPES.includes(file.type)) return { blob: file, width, height };
-  const canvas = new OffscreenCanvas(Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink)));
+  const [wide, high] = within(bitmap, SIDE_MAX);
+  if (wide === width && file.size <= BYTES_MAX && TYPES.includes(file.type)) return { blob: file, width, height };
+  const canvas = new OffscreenCanvas(wide, high);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
