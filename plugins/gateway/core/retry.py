@@ -1,8 +1,9 @@
 """When to try again, and where: fall over to the next target at once, and only then wait and begin another round.
 
 Waits are exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). What an upstream
-says by Retry-After is kept. A budget bounds how much of the traffic may be second attempts, so that an outage is not
-answered with a storm (Google SRE book, "Handling Overload").
+says by Retry-After is kept. A budget bounds how much of the traffic may ask a target that it has asked before, so that
+an outage is not answered with a storm (Google SRE book, "Handling Overload"). The first attempt at each target is free
+of it: when a provider dies under a thousand requests, all thousand go to the next, which gets no more than the traffic.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ RETRY_AFTER_S_MAX: Final = 86_400.0
 
 @dataclass(slots=True)
 class Budget:
-    """Tokens for attempts beyond the first: each request adds `ratio` of one, each further attempt takes one.
+    """Tokens for repeated attempts: each request adds `ratio` of one, each attempt that repeats another takes one.
 
     `reserve` tokens are there at the start, and are the most that can be saved up.
     """
@@ -100,6 +101,7 @@ class Campaign:
         assert targets > 0
         self.attempts = 0
         self._untried = list(range(targets))
+        self._asked: set[int] = set()
         self._eligible = list(range(targets))
         self._rounds_max = rounds_max
         self._attempts_max = attempts_max
@@ -121,6 +123,7 @@ class Campaign:
     def refused(self, target: int) -> None:
         """The breaker of `target` let nobody through after all (another took its probe): that was no attempt."""
         self.attempts -= 1
+        self._asked.discard(target)
 
     def next(self, now_ms: int, random_unit: float) -> Try | GiveUp:
         """The next step. `random_unit` in [0, 1) decides the jitter, should there be a wait."""
@@ -149,8 +152,9 @@ class Campaign:
         return self._try(ready[0], delay_ms, now_ms)
 
     def _try(self, target: int, delay_ms: int, now_ms: int) -> Try | GiveUp:
-        if self.attempts and not self._budget.spend():
+        if target in self._asked and not self._budget.spend():
             return self._give_up(now_ms)
+        self._asked.add(target)
         self.attempts += 1
         return Try(target, delay_ms)
 

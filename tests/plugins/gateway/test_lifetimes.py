@@ -99,6 +99,27 @@ async def test_a_failing_provider_is_fallen_back_from_without_the_client_noticin
     await house.settled()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_all_that_wait_for_a_provider_when_it_dies_are_answered_by_the_next(tmp_path: Path, stream: bool) -> None:
+    """However many they are: the budget bounds repetitions, and going elsewhere is none."""
+    retries = {"budget_ratio": 0, "budget_reserve": 1}
+    async with open_house(tmp_path, retries=retries) as house:
+        house.primary.break_with(Fault(kind="hang", duration=600))
+        providers: list[str] = []
+
+        async def ask(number: int) -> None:
+            answer = await house.chat(f"number {number}", "demo", stream=stream)
+            providers.append(answer.headers["x-quartet-provider"] if answer.status_code == 200 else answer.text)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(ask, number)
+            await until(lambda: house.primary.tally.open_requests == 50)
+            house.primary.break_with(Fault(kind="refuse", duration=600))
+        assert providers == ["simulated-b"] * 50
+        await house.settled()
+
+
 async def test_a_slow_first_token_is_fallen_back_from_and_each_clock_has_its_code(tmp_path: Path) -> None:
     clocks = {"first_token": 0.1, "between_chunks": 0.1, "total": 0.3}
     async with open_house(tmp_path, clocks=clocks, retries={"rounds": 1}) as house:

@@ -102,13 +102,15 @@ def failure(verdict: str = "retry") -> Failure:
     return Failure(ApiError(500, None, verdict), verdict, True, "x")  # type: ignore[arg-type]
 
 
-def campaign(targets: int = 2, *, waits: dict[int, int] | None = None, **more: int) -> Campaign:
+def campaign(
+    targets: int = 2, *, waits: dict[int, int] | None = None, budget: Budget | None = None, **more: int
+) -> Campaign:
     settings = {"rounds_max": 3, "attempts_max": 6, "patience_ms": 1000, "deadline_ms": 10_000} | more
     waits = waits or {}
     return Campaign(
         targets,
         backoff=Backoff(100, 800),
-        budget=Budget(0.2, 100),
+        budget=budget or Budget(0.2, 100),
         wait_ms=lambda target, now: max(0, waits.get(target, 0) - now),
         **settings,
     )
@@ -151,7 +153,22 @@ def test_an_open_breaker_is_passed_over_and_its_wait_is_told_when_there_is_nobod
     assert campaign(1, waits={0: 700}).next(0, 0.5) == Try(0, 700)
 
 
-def test_a_spent_budget_allows_first_attempts_only() -> None:
+def test_a_spent_budget_allows_first_attempts_at_every_target_and_no_second_ones() -> None:
+    """A provider that dies under more requests than the budget has tokens still costs none of them its answer."""
+    spent = Budget(0.2, 0)
+    for _ in range(1000):
+        assert run(campaign(3, budget=spent), ["retry"] * 9) == [(0, 0), (1, 0), (2, 0)]
+    assert (spent.spent_count, spent.refused_count) == (0, 1000)
+
+
+def test_a_target_that_let_nobody_through_was_not_asked() -> None:
+    attempts = campaign(1, budget=Budget(0.2, 0))
+    assert attempts.next(0, 0.5) == Try(0, 0)
+    attempts.refused(0)
+    assert attempts.next(0, 0.5) == Try(0, 50)
+
+
+def test_budget_is_saved_up_to_its_reserve() -> None:
     budget = Budget(0.5, 1)
     assert budget.spend()
     assert not budget.spend()
