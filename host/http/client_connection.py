@@ -63,15 +63,12 @@ class Connection:
         self.expires_at = math.inf
         self.parser = ResponseParser(header_bytes_max)
         self.served = 0
-        self.is_closed = False
+        self.is_closed = self._closes = self._is_sent = self._was_full = False
         self._pool = pool
         self._wire: Wire | None = None
         self._opening: trio.CancelScope | None = None
         self._reads = 0
-        self._closes = False
-        self._is_sent = False
         self._sent_bytes = 0
-        self._was_full = False
         self._read_error: BaseException | None = None
         self._write_error: BaseException | None = None
 
