@@ -77,8 +77,8 @@ class HttpPaymentProvider:
 
     def __init__(self, transport: "TrioTransport", url: str, timeout_s: float, notify_url: str = "") -> None:
         self._transport = transport
-        self._url = httpx.URL(url)
-        self._path = self._url.path.rstrip("/") + PATH
+        self._url = url.rstrip("/") + PATH
+        self._calls = {what: self._template("POST", what) for what in ("", "/capture", "/void", "/refund")}
         self._clocks = Clocks(total_s=timeout_s)
         self._notify_url = notify_url
 
@@ -91,25 +91,26 @@ class HttpPaymentProvider:
             "card": card,
             "notify_url": self._notify_url,
         }
-        return _payment(await self._call("POST", "", document))
+        return _payment(await self._call(self._calls[""], document))
 
     async def find(self, order_id: str) -> Payment | None:
-        document = await self._call("GET", f"?order_id={order_id}")
+        document = await self._call(self._template("GET", f"?order_id={order_id}"))
         return None if document.get("payment") is None else _payment(document["payment"])
 
     async def capture(self, payment_id: str, amount: int) -> Payment:
-        return _payment(await self._call("POST", f"/{payment_id}/capture", {"amount": amount}))
+        return _payment(await self._call(self._calls["/capture"], {"payment_id": payment_id, "amount": amount}))
 
     async def void(self, payment_id: str) -> Payment:
-        return _payment(await self._call("POST", f"/{payment_id}/void", {}))
+        return _payment(await self._call(self._calls["/void"], {"payment_id": payment_id}))
 
     async def refund(self, payment_id: str, amount: int) -> Payment:
-        return _payment(await self._call("POST", f"/{payment_id}/refund", {"amount": amount}))
+        return _payment(await self._call(self._calls["/refund"], {"payment_id": payment_id, "amount": amount}))
 
-    async def _call(self, method: str, path: str, document: "Mapping[str, Any] | None" = None) -> dict[str, Any]:
+    def _template(self, method: str, path: str) -> RequestTemplate:
+        return RequestTemplate(method, httpx.URL(self._url + path), [(b"content-type", b"application/json")])
+
+    async def _call(self, template: RequestTemplate, document: "Mapping[str, Any] | None" = None) -> dict[str, Any]:
         body = b"" if document is None else to_json(document)
-        url = self._url.copy_with(raw_path=(self._path + path).encode())
-        template = RequestTemplate(method, url, [(b"content-type", b"application/json")])
         try:
             reply = await self._transport.call(template, body, Timer(self._clocks))
             content = await _content_of(reply)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -45,7 +45,10 @@ class Entry:
 
     def document(self) -> dict[str, Any]:
         """What the provider says of it."""
-        return {name: value for name, value in asdict(self).items() if name != "card"} | {"simulated": True}
+        return {name: getattr(self, name) for name in _TOLD} | {"simulated": True}
+
+
+_TOLD: Final = tuple(name for name in Entry.__slots__ if name != "card")
 
 
 class Ledger(Protocol):
@@ -101,8 +104,13 @@ class PostgresLedger:
         return [Entry(*found[each]) if each in found else None for each in order_ids]
 
     async def _save(self, entries: Sequence[Entry]) -> list[None]:
-        await self._postgres.execute(_SAVE, [records(map(asdict, entries))])
+        await self._postgres.execute(_SAVE, [records(_row(entry) for entry in entries)])
         return [None] * len(entries)
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    # Not `asdict`, which copies each value deeply, at three times the cost of the statement.
+    return {name: getattr(entry, name) for name in Entry.__slots__}
 
 
 def _is_uuid(text: str) -> bool:

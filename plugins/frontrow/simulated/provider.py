@@ -85,17 +85,17 @@ class SimulatedProvider:
     async def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any] | None:
         """One request; see `server.Handler`."""
         path, _, query = target.partition("?")
-        parts = path.removeprefix(PATH).strip("/").split("/")
+        what = path.removeprefix(PATH).strip("/")
         if self.faults.delay_s:
             await trio.sleep(self.faults.delay_s)
         if method == "GET":
             entry = await self._ledger.of_order(dict(parse_qsl(query)).get("order_id", ""))
             return 200, {"payment": None if entry is None else entry.document(), "simulated": True}
         document = from_json(body) if body else {}
-        if parts == [""]:
+        if not what:
             answer = await self._authorise(document)
-        elif len(parts) == 2 and (entry := await self._ledger.load(parts[0])) is not None:
-            answer = await self._change(entry, parts[1], document)
+        elif (entry := await self._ledger.load(str(document.get("payment_id")))) is not None:
+            answer = await self._change(entry, what, document)
         else:
             return 404, {"reason": "no such payment"}
         return None if self.faults.lose_answers else answer
