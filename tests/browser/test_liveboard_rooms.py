@@ -130,6 +130,26 @@ def test_what_was_drawn_offline_is_there_after_a_reload_and_is_sent(open_page: O
     assert picture(page) == picture(other) == drawn
 
 
+def test_what_a_closed_tab_left_unsent_is_sent_by_the_one_beside_it(open_page: Open) -> None:
+    page = enter(open_page, "tabs")
+    beside = page.context.new_page()
+    beside.goto("/liveboard/tabs")
+    expect(beside.locator(BOARD)).to_have_attribute("data-state", "live")
+    beside.get_by_role("button", name="Proof").click()
+    beside.get_by_role("button", name=re.compile("^Cut off")).click()
+    beside.get_by_role("button", name="Close").click()
+    draw(beside, (300, 300), (400, 350))
+    drawn = picture(beside)
+    draw(page, (500, 500), (560, 520))
+    expect_revision(page, 1)
+    assert picture(page) != drawn
+
+    beside.close()
+
+    expect_revision(page, 2)
+    expect(page.locator("[data-light=saved]")).to_have_text("2")
+
+
 def test_reload_in_the_middle_of_a_stroke_keeps_what_was_drawn_of_it(open_page: Open) -> None:
     page, other = enter(open_page, "middle"), enter(open_page, "middle")
     page.mouse.move(300, 300)

@@ -34,6 +34,8 @@ export class Toolbar {
     });
     this.#onClick("#more-tools", () => this.#open("tools", !("more" in this.#tools.dataset)));
     this.#onClick("#open-style", () => this.#open("style", !("style" in frame.dataset)));
+    // On a phone what is open covers the board: drawing closes it.
+    this.#one("#above").addEventListener("pointerdown", () => this.#open("tools", false));
     desk.addEventListener("tool", () => this.show());
     desk.addEventListener("selection", () => this.show());
     this.#tools.addEventListener("keydown", (event) => this.#walk(event));
