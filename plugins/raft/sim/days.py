@@ -117,10 +117,7 @@ def figure_8_exactly(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     plan = plan._replace(pre_vote=False, check_quorum=False, delay_max_us=15_000, fsync_max_us=500, loss=0, late=0)
     faults = []
     for at in range(320 * MS, 2000 * MS, 450 * MS):
-        order = list(_all(plan))
-        for place in range(4, 0, -1):
-            other = prng.below(place + 1)
-            order[place], order[other] = order[other], order[place]
+        order = _shuffled(plan, prng)
         s1, s2, s5 = order[0], order[1], order[4]
         faults += [Fault(at, K.CAMPAIGN, s1)]
         # (a) S1 leads and gives an entry to S2 only. (b) It crashes; S5 is elected and keeps its entry for itself.
@@ -325,8 +322,45 @@ def divergence(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
     return plan, faults
 
 
+def late_answers(plan: Plan, prng: Prng) -> tuple[Plan, list[Fault]]:
+    """A leader comes back while answers to its earlier term are on their way (Students' Guide, "term confusion")."""
+    plan = plan._replace(voters=5, nodes=5, duration_ms=2000, clients=1, think_ms=100, snapshot_every=0, batch=16)
+    plan = plan._replace(pre_vote=False, check_quorum=False, loss=0, late=300, late_max_us=400_000)
+    plan = plan._replace(window=8, duplicate=0, delay_max_us=500, fsync_max_us=200)
+    faults = []
+    at = 300 * MS
+    while at < 1600 * MS:
+        order = _shuffled(plan, prng)
+        first, second = order[0], order[2]
+        # The first leader gives its entries to one follower only; the second, who lacks them, has them cut off there.
+        alone = at + 30 * MS
+        faults += [Fault(at, K.CAMPAIGN, first)]
+        faults += [Fault(alone, K.CUT, first, n) for n in order[2:]]
+        faults += [Fault(alone + (1 + n) * MS, K.PROPOSE, first, n) for n in range(12)]
+        faults += [Fault(alone + n * MS, K.CAMPAIGN, second) for n in (20, 40)]
+        faults += [Fault(alone + 22 * MS, K.HEAL)]
+        # The first leads again and reaches the second only: with an old answer taken for new, that is a majority.
+        back = alone + (60 + prng.below(20)) * MS
+        cut = back + (22 + prng.below(6)) * MS
+        faults += [Fault(back + n * MS, K.CAMPAIGN, first) for n in (0, 20)]
+        faults += [Fault(cut, K.CUT, first, n) for n in order[1:] if n != second]
+        faults += [Fault(cut + n * MS, K.PROPOSE, first, n) for n in range(1, 16)]
+        faults += [Fault(cut + (60 + prng.below(120)) * MS, K.HEAL)]
+        at = cut + (200 + prng.below(100)) * MS
+    return plan, faults
+
+
 def _all(plan: Plan) -> range:
     return range(1, plan.nodes + 1)
+
+
+def _shuffled(plan: Plan, prng: Prng) -> list[int]:
+    """All nodes, in any order."""
+    order = list(_all(plan))
+    for place in range(len(order) - 1, 0, -1):
+        other = prng.below(place + 1)
+        order[place], order[other] = order[other], order[place]
+    return order
 
 
 def _set(plan: Plan, prng: Prng) -> int:
@@ -352,4 +386,5 @@ DAYS: Final[tuple[Day, ...]] = (
     members,
     single_steps,
     divergence,
+    late_answers,
 )
