@@ -162,7 +162,7 @@ async def test_hosts_share_answers_over_redis(tmp_path: Path, redis_url: str) ->
         assert cache_of(await ask(one, True)) == "miss"
         await until(lambda: one.gateway.store._writes.statistics().current_buffer_used == 0)
         async with open_house(folders[1], redis_url=redis_url, use_redis=True) as two:
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while cache_of(answer := await ask(two, True)) != "hit":
                     two.gateway.store.memory.clear()
             assert text_of(events_of(answer.text)) == "shared by redis"
