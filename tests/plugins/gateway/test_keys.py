@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from plugins.gateway.admission import Admission, Key
 from plugins.gateway.core.errors import ApiError
