@@ -240,3 +240,14 @@ def test_keys_are_on_a_sheet_and_letters_in_fields_are_letters(open_page: Open) 
           .map((each) => each.outerHTML)"""
     )
     assert nameless == []
+
+    page.locator("#above").focus()
+    for key in ("r", "Enter", "ArrowRight", "n", "Enter"):
+        page.keyboard.press(key)
+    page.keyboard.type("by keys alone")
+    page.keyboard.press("Escape")
+    expect_revision(page, 3)
+    choose(page, "listing")
+    expect(page.locator("#listing-items button span:first-child")).to_have_text(
+        ["note “by keys alone”", "black rectangle"]
+    )

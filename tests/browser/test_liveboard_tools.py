@@ -48,6 +48,7 @@ def paste(page: Page, name: str, data: bytes, kind: str) -> None:
 def listed(page: Page) -> list[str]:
     """The board in words, the latest first."""
     choose(page, "listing")
+    expect(page.locator("#listing")).to_be_visible()
     items = page.locator("#listing-items button span:first-child").all_inner_texts()
     page.locator("#listing [data-close]").click()
     return items
@@ -128,6 +129,11 @@ def test_box_selects_many_and_they_move_together(open_page: Open) -> None:
     assert picture(page) != before
     page.keyboard.press("ArrowRight")
     expect_revision(page, 4)
+    page.keyboard.down("Alt")
+    draw(page, (430, 350), (500, 450))
+    page.keyboard.up("Alt")
+    expect_revision(page, 6)
+    assert len(listed(page)) == 4
 
 
 def test_a_corner_makes_it_larger_as_one_step(open_page: Open) -> None:

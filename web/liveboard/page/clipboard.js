@@ -20,9 +20,9 @@ export function textOf(desk) {
   return JSON.stringify(exportBoard({ shown: () => chosen }, { title, rev: replica.rev, digest: replica.saved.digest }));
 }
 
-/** @param {Desk} desk */
-export function duplicate(desk) {
-  put(desk, importBoard(textOf(desk)).bodies.map((body) => shifted(body, SHIFT_UNITS, SHIFT_UNITS)));
+/** Makes what is selected once more, elsewhere. @param {Desk} desk @param {number} [dx] @param {number} [dy] in units */
+export function duplicate(desk, dx = SHIFT_UNITS, dy = SHIFT_UNITS) {
+  put(desk, importBoard(textOf(desk)).bodies.map((body) => shifted(body, dx, dy)));
 }
 
 /**

@@ -4,6 +4,10 @@ import { one } from "/assets/dom.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 
+/** Tools whose marks Enter puts into the middle, and half how wide, in pixels. */
+const PLACED = ["text", "note", "line", "arrow", "rectangle", "ellipse"];
+const PLACED_PX = 80;
+
 /**
  * What commands work with.
  * @typedef {object} Around
@@ -15,6 +19,7 @@ import { one } from "/assets/dom.js";
  * @property {import("./proof.js").Proof} proof
  * @property {import("./minimap.js").Minimap} map
  * @property {import("./pointers.js").Pointers} pointers
+ * @property {(name: string) => import("./desk.js").Tool} toolOf
  * @property {string} room
  * @property {(isByHand: boolean) => void} look the view has changed
  * @property {() => void} follow stops following
@@ -102,7 +107,9 @@ function editing(around) {
     "edit-words": () => {
       const [key = ""] = desk.selected;
       const shown = desk.stage.scene.get(key);
-      if (desk.selected.size === 1 && shown && isFree()) editor.edit(shown);
+      if (!isFree()) return;
+      if (desk.selected.size === 1 && shown) editor.edit(shown);
+      else if (PLACED.includes(desk.tool)) place(around);
     },
     "let-go": () => {
       pointers.cancel();
@@ -113,6 +120,20 @@ function editing(around) {
       if (isFree()) clear(desk);
     },
   };
+}
+
+/** Without a pointer: the tool in use, in the middle of what one sees. @param {Around} around */
+function place({ desk, toolOf }) {
+  const { view } = desk;
+  const spot = (/** @type {number} */ dx, /** @type {number} */ dy) => {
+    const [left, top] = [view.width / 2 + dx, view.height / 2 + dy];
+    const [x, y] = view.toBoard(left, top);
+    const hand = { pressure: 0.5, time: 0, isPen: false, isMany: false, isStraight: false, isCopy: false };
+    return { x, y, left, top, ...hand };
+  };
+  const tool = toolOf(desk.tool);
+  tool.press(spot(-PLACED_PX, -PLACED_PX / 2));
+  tool.lift(spot(PLACED_PX, PLACED_PX / 2));
 }
 
 /** What was seen here goes; what others draw at the same time stays. @param {Desk} desk */

@@ -71,7 +71,7 @@ const teller = new Teller(desk, pointers, () => {
 });
 const toolbar = new Toolbar(frame, desk);
 const proof = new Proof(board, desk, place);
-const around = { frame, desk, toolbar, editor, pictures, proof, map, pointers, room: place.room, look, follow: () => people.stop() };
+const around = { frame, desk, toolbar, editor, pictures, proof, map, pointers, toolOf, room: place.room, look, follow: () => people.stop() };
 const commands = commandsOf(around);
 let asked = 0;
 let isAll = true;

@@ -1,6 +1,7 @@
 // Selecting: one by a click, many by a box; and moving what is selected.
 
 import { COORDINATE_MAX, keyOf } from "../../core/operations.js";
+import { duplicate } from "../clipboard.js";
 import { boxBetween } from "../geometry.js";
 import { Resizer } from "./resizer.js";
 
@@ -92,7 +93,10 @@ export class SelectTool {
     const [from, doing, moved] = [this.#from, this.#doing, this.#moved];
     const most = (/** @type {number} */ by) => Math.min(Math.max(Math.round(by), -COORDINATE_MAX), COORDINATE_MAX);
     const [dx, dy] = [most(this.#dx), most(this.#dy)];
-    if (moved.length && (dx || dy)) {
+    if (moved.length && (dx || dy) && spot.isCopy) {
+      this.#desk.stage.unveil();
+      duplicate(this.#desk, dx, dy);
+    } else if (moved.length && (dx || dy)) {
       if (moved.length <= DRAWN_MAX) this.#desk.stage.lingering = moved.map((shown) => ({ ...shown, dx: shown.dx + dx, dy: shown.dy + dy }));
       this.#desk.change(this.#desk.selected, (targets) => ({ kind: "move", targets, dx, dy }));
     } else if (moved.length) this.#desk.stage.unveil();
