@@ -57,7 +57,8 @@ STROKES_JOINED: Final = 10_000
 POINTS: Final = 50
 JOINS: Final = 5
 SETTINGS: Final = {"operations_per_s": 1e6, "operations_burst": 1_000_000, "operations_max": 2_000_000}
-SETTINGS_BYTES: Final = {"board_bytes_max": "1GiB"}
+# Who does not draw here does not ping, either.
+SETTINGS_TEXT: Final = {"board_bytes_max": "1GiB", "silence_max": "10m"}
 _STYLE: Final = o.Style(0x2468CF, 32, 100)
 _LINE: Final = tuple(value for at in range(POINTS) for value in (at * 24 + at % 5, at * at % 313))
 
@@ -115,7 +116,7 @@ def board_host(urls: dict[str, Any]) -> Iterator[HostProcess]:
     with (
         tempfile.TemporaryDirectory() as folder,
         host_process(
-            {"liveboard": SETTINGS | SETTINGS_BYTES},
+            {"liveboard": SETTINGS | SETTINGS_TEXT},
             postgres_url=urls["postgres_url"],
             redis_url=urls["redis_url"],
             data_dir=Path(folder),

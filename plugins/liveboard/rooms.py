@@ -176,18 +176,19 @@ class Rooms:
             self._close_idle()
 
     async def _ask(self) -> None:
-        if not self.open:
+        asked = dict(self.open)
+        if not asked:
             return
         try:
-            revs = await self.store.revs(list(self.open))
+            revs = await self.store.revs(list(asked))
         except DOWN:
             return
-        for name, rev in revs.items():
-            room = self.open.get(name)
-            if room is not None and rev != room.log.rev:
-                await self._catch_up(room, rev)
-        for name in set(self.open) - set(revs):
-            self.open[name].close(ByeReason.NO_ROOM, "the room was deleted", retry_ms=1000)
+        # Of a room that was opened meanwhile the answer knows nothing.
+        for name, room in asked.items():
+            if name not in revs:
+                room.close(ByeReason.NO_ROOM, "the room was deleted", retry_ms=1000)
+            elif revs[name] != room.log.rev:
+                await self._catch_up(room, revs[name])
 
     async def _catch_up(self, room: Room, rev: int) -> None:
         try:
