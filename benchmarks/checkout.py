@@ -10,7 +10,6 @@ buy one seat after another of an arena of 20,000. Whoever is told "not decided y
 
 import argparse
 import json
-import os
 import platform
 import select
 import socket
@@ -24,7 +23,7 @@ from typing import Any, Final
 import httpx
 
 from benchmarks.http_load import READ_BYTES, WAIT_S, connect, end_of, post
-from benchmarks.servers import servers
+from benchmarks.servers import cpu_seconds, servers
 from host.testing import host_process
 from plugins.frontrow.core.history import percentile
 
@@ -104,12 +103,6 @@ def buy(buyers: list[Buyer], seconds: float) -> float:
                 if buyer.asks_again_at is not None and now >= buyer.asks_again_at:
                     buyer.ask_again()
     return now - began
-
-
-def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:

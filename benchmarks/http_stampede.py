@@ -4,7 +4,8 @@
 
 The host is a process of its own (native engine), and so are Postgres and Redis; the clients are bare sockets in this
 process, their requests written beforehand. From the first byte sent to the last answer read. Prints one JSON object:
-`created`, `conflict` and `other` answers, `total_ms` (median of the rounds, with one new seat each) and `p99_ms`.
+`created`, `conflict` and `other` answers, `total_ms` (median of the rounds, with one new seat each), `p99_ms`, and the
+host's processor time for a request.
 
 Without Redis nobody waits: every hold is granted unprotected, and layer 2 decides at the booking. `redis_down` is that:
 Redis has been killed, and the same clients then all book.
@@ -27,7 +28,7 @@ from typing import Any
 import httpx
 
 from benchmarks.http_load import READ_BYTES, WAIT_S, connect, end_of, post
-from benchmarks.servers import servers
+from benchmarks.servers import cpu_seconds, servers
 from host.testing import host_process
 from plugins.frontrow.core.history import percentile
 
@@ -115,11 +116,15 @@ def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path)
         port = int(host.url.rpartition(":")[2])
         sockets = [connect(port) for _ in range(arguments.clients)]
         rounds = []
+        began_cpu_s = 0.0
         for number in range(arguments.rounds + 1):
+            if number == 1:
+                began_cpu_s = cpu_seconds(host.pid)
             heard = Answers(sockets, hold_requests(event["id"], seats[number], arguments.clients))
             if number:
                 rounds.append(heard.figures("created", "conflict"))
                 print(json.dumps(rounds[-1]), flush=True)
+        cpu_s = cpu_seconds(host.pid) - began_cpu_s
         stop_redis(urls)
         try:
             holds = Answers(sockets, hold_requests(event["id"], seats[-1], arguments.clients))
@@ -140,6 +145,7 @@ def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path)
         "other": max(each["other"] for each in rounds),
         "total_ms": median(each["total_ms"] for each in rounds),
         "p99_ms": median(each["p99_ms"] for each in rounds),
+        "host_cpu_ms_a_request": round(cpu_s * 1e3 / (len(rounds) * arguments.clients), 3),
         "redis_down": without_redis,
         "host": {"engine": "native", "python": platform.python_version(), "cores": cpu_count()},
     }

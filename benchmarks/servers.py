@@ -1,6 +1,7 @@
-"""Embedded Postgres and Redis of a benchmark's own, as the host starts them."""
+"""Embedded Postgres and Redis of a benchmark's own, as the host starts them, and what a process costs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,3 +30,9 @@ def servers() -> Iterator[dict[str, Any]]:
             process.wait(30)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

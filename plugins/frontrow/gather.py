@@ -6,12 +6,15 @@ order) never share a statement: the second sees what became of the first.
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import trio
 from pydantic_core import to_json
 
 from host.api import OutcomeUnknown, ServiceUnavailable
+
+RIVALS_MIN: Final = 2
+"""One alone finds out as fast by being carried out."""
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
@@ -23,10 +26,15 @@ class _Waiting(Generic[Ask, Answer]):
     decided: trio.Event = field(default_factory=trio.Event)
     answers: "list[Answer]" = field(default_factory=list)
     error: Exception | None = None
+    is_rival: bool = False
+    """A batch has left without it, because somebody before it wanted the same."""
 
 
 class Gatherer(Generic[Ask, Answer]):
     """Gathers requests; `run` must be running. Any number of tasks may ask at once.
+
+    `look` answers those that came too late without carrying them out, or None: a thousand rivals for one seat cost two
+    statements, not a thousand. It is asked about requests that had to wait for a rival.
 
     `carry_out` answers a batch, an answer for each request in order, or raises: then all of the batch get the error,
     unless it is one of `alone_after`, after which each is carried out alone to find the culprit.
@@ -39,6 +47,7 @@ class Gatherer(Generic[Ask, Answer]):
         carry_out: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer]]],
         keys: Callable[[Ask], Iterable[Hashable]],
         *,
+        look: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer | None]]] | None = None,
         alone_after: tuple[type[Exception], ...] = (),
         batch_max: int = 250,
         statements_max: int = 2,
@@ -46,6 +55,7 @@ class Gatherer(Generic[Ask, Answer]):
     ) -> None:
         self._carry_out = carry_out
         self._keys = keys
+        self._look = look
         self._alone_after = alone_after
         self._batch_max = batch_max
         self._statements_max = statements_max
@@ -65,7 +75,12 @@ class Gatherer(Generic[Ask, Answer]):
                 while not self._waiting:
                     self._arrived = trio.Event()
                     await self._arrived.wait()
-                nursery.start_soon(self._send, self._next_batch(), free)
+                if self._look is not None:
+                    await self._turn_away(self._look)
+                if batch := self._next_batch():
+                    nursery.start_soon(self._send, batch, free)
+                else:
+                    free.release()
 
     async def ask(self, request: Ask) -> Answer:
         """The answer to one request, or the error of its statement."""
@@ -84,6 +99,23 @@ class Gatherer(Generic[Ask, Answer]):
             raise waiting.error
         return waiting.answers[0]
 
+    async def _turn_away(self, look: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer | None]]]) -> None:
+        rivals = [waiting for waiting in self._waiting if waiting.is_rival]
+        if len(rivals) < RIVALS_MIN:
+            return
+        self.statements += 1
+        try:
+            answers = await look([waiting.ask for waiting in rivals])
+        except (ServiceUnavailable, OutcomeUnknown):
+            # They find out when it is their turn.
+            return
+        for waiting, answer in zip(rivals, answers, strict=True):
+            waiting.is_rival = False
+            if answer is not None:
+                waiting.answers.append(answer)
+                waiting.decided.set()
+        self._waiting = [waiting for waiting in self._waiting if not waiting.decided.is_set()]
+
     def _next_batch(self) -> list[_Waiting[Ask, Answer]]:
         """The first of those that wait of whose keys nobody before them in the batch has one."""
         batch: list[_Waiting[Ask, Answer]] = []
@@ -100,6 +132,7 @@ class Gatherer(Generic[Ask, Answer]):
             else:
                 # Whoever comes after it and wants the same waits behind it.
                 taken |= keys
+                waiting.is_rival = True
                 later.append(waiting)
         self._waiting = later
         return batch

@@ -5,20 +5,25 @@ it. Between the two lies the claim, which is idempotent by that id: an attempt t
 by the next request with the key, finds the booking or makes it, and gives the answer that the first would have given.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg.types.json import Jsonb
+import trio
 
 from plugins.frontrow.core.idempotency import Decision, Remembered, decide
+from plugins.frontrow.gather import Gatherer, records
 
 if TYPE_CHECKING:
     from host.api import Postgres
 
 _TAKE: Final = """
 INSERT INTO frontrow.idempotency_keys (buyer, route, key, request_sha256, booking_id)
-VALUES (%s, %s, %s, %s, %s)
+SELECT buyer, route, key, decode(sha256, 'hex'), booking_id
+  FROM json_to_recordset(%s::json) AS given (buyer text, route text, key text, sha256 text, booking_id uuid)
+ ORDER BY buyer, route, key
 ON CONFLICT (buyer, route, key) DO NOTHING
+RETURNING buyer, route, key
 """
 _RECALL: Final = """
 SELECT request_sha256, status, answer, booking_id::text, attempt_at,
@@ -30,7 +35,16 @@ UPDATE frontrow.idempotency_keys SET attempt_at = clock_timestamp()
  WHERE buyer = %s AND route = %s AND key = %s AND attempt_at = %s AND status IS NULL
 """
 _FINISH: Final = """
-UPDATE frontrow.idempotency_keys SET status = %s, answer = %s WHERE buyer = %s AND route = %s AND key = %s
+WITH given AS (
+    SELECT * FROM json_to_recordset(%s::json) AS given (buyer text, route text, key text, status smallint, answer jsonb)
+), locked AS MATERIALIZED (
+    SELECT known.buyer, known.route, known.key FROM frontrow.idempotency_keys AS known
+     WHERE (known.buyer, known.route, known.key) IN (SELECT buyer, route, key FROM given)
+     ORDER BY known.buyer, known.route, known.key FOR UPDATE
+)
+UPDATE frontrow.idempotency_keys AS known SET status = given.status, answer = given.answer
+  FROM given JOIN locked USING (buyer, route, key)
+ WHERE (known.buyer, known.route, known.key) = (given.buyer, given.route, given.key)
 """
 _FORGET: Final = """
 DELETE FROM frontrow.idempotency_keys WHERE buyer = %s AND route = %s AND key = %s AND status IS NULL
@@ -67,15 +81,27 @@ class Taken:
 
 
 class IdempotencyKeys:
-    """Takes, finishes and forgets keys. An attempt older than `attempt_ms_max` counts as left behind."""
+    """Takes, finishes and forgets keys. An attempt older than `attempt_ms_max` counts as left behind.
+
+    `run` must be running. Cancelled while it takes or finishes, a key may be taken or finished all the same.
+    """
 
     def __init__(self, postgres: "Postgres", attempt_ms_max: int) -> None:
         self._postgres = postgres
         self._attempt_ms_max = attempt_ms_max
+        self._takes = Gatherer(self._take, lambda new: [new[0]])
+        self._finishes = Gatherer(self._finish, lambda final: [final[0]])
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out what is asked for, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._takes.run)
+            await nursery.start(self._finishes.run)
+            task_status.started()
 
     async def take(self, key: Key, request_sha256: bytes, booking_id: str) -> Taken:
         """Take the key for a new request, or say what is to be done with a repeated one."""
-        if await self._postgres.execute(_TAKE, [*key.columns, request_sha256, booking_id]):
+        if await self._takes.ask((key, request_sha256, booking_id)):
             return Taken("new", booking_id)
         row = await self._postgres.fetch_one(_RECALL, key.columns)
         if row is None:
@@ -90,7 +116,7 @@ class IdempotencyKeys:
 
     async def finish(self, key: Key, status: int, answer: dict[str, Any]) -> None:
         """Keep the final answer, to be repeated from now on."""
-        await self._postgres.execute(_FINISH, [status, Jsonb(answer), *key.columns])
+        await self._finishes.ask((key, status, answer))
 
     async def forget(self, key: Key) -> None:
         """Free the key: nothing was done, and the same request may come anew."""
@@ -103,3 +129,30 @@ class IdempotencyKeys:
     async def is_open(self, booking_id: str) -> bool:
         """Whether a request for this booking has no final answer yet."""
         return await self._postgres.fetch_value(_IS_OPEN, [booking_id]) is not None
+
+    async def _take(self, news: Sequence[tuple[Key, bytes, str]]) -> list[bool]:
+        rows = await self._postgres.fetch_all(
+            _TAKE,
+            [
+                records(
+                    {
+                        "buyer": key.buyer,
+                        "route": key.route,
+                        "key": key.key,
+                        "sha256": sha256.hex(),
+                        "booking_id": booking_id,
+                    }
+                    for key, sha256, booking_id in news
+                )
+            ],
+        )
+        taken = set(rows)
+        return [key.columns in taken for key, _, _ in news]
+
+    async def _finish(self, finals: Sequence[tuple[Key, int, dict[str, Any]]]) -> list[None]:
+        given = (
+            {"buyer": key.buyer, "route": key.route, "key": key.key, "status": status, "answer": answer}
+            for key, status, answer in finals
+        )
+        await self._postgres.execute(_FINISH, [records(given)])
+        return [None] * len(finals)

@@ -44,7 +44,6 @@ SELECT seat.id, seat.label, seat.position, seat.booking_id IS NOT NULL AS sold
  WHERE event.id = %s AND event.is_public
  ORDER BY seat.position
 """
-_SOLD_AMONG: Final = "SELECT id FROM frontrow.seats WHERE id = ANY(%s::bigint[]) AND booking_id IS NOT NULL ORDER BY id"
 _BOOKING: Final = """
 SELECT booking.id::text, booking.event_id, booking.buyer, booking.created_at, booking.state,
        coalesce(array_agg(seat.id ORDER BY seat.id) FILTER (WHERE seat.id IS NOT NULL), '{}') AS seats,
@@ -106,10 +105,6 @@ class Inventory:
             if len(self._seat_ids) > EVENTS_CACHED_MAX:
                 self._seat_ids.popitem(last=False)
         return found
-
-    async def sold_among(self, seats: tuple[int, ...]) -> list[int]:
-        """Those of the seats that are sold, by the truth."""
-        return [row[0] for row in await self._postgres.fetch_all(_SOLD_AMONG, [list(seats)])]
 
     async def booking(self, booking_id: str) -> dict[str, Any] | None:
         """A confirmed booking, or None."""

@@ -120,6 +120,9 @@ SELECT claim.booking::text,
 """
 
 
+_SOLD_AMONG: Final = "SELECT id FROM frontrow.seats WHERE id = ANY(%s) AND booking_id IS NOT NULL"
+
+
 class SaleClaimDesk(ClaimDesk):
     """Claims on public sale, gathered. `run` must be running. Any number of tasks may use it at once.
 
@@ -131,6 +134,7 @@ class SaleClaimDesk(ClaimDesk):
         self.gatherer = Gatherer(
             self._carry_out,
             _keys,
+            look=self._look,
             alone_after=(sql_error.UniqueViolation,),
             batch_max=BATCH_MAX,
             statements_max=STATEMENTS_MAX,
@@ -162,6 +166,12 @@ class SaleClaimDesk(ClaimDesk):
         assert not rows or (rows[0][2], rows[0][3]) == (rows[0][4], rows[0][5]), "a claim is all or nothing"
         verdicts = {row[0]: row[1] for row in rows}
         return [verdicts.get(claim.booking_id, "lost") for claim in claims]
+
+    async def _look(self, claims: Sequence[Claim]) -> list[Claimed | None]:
+        """Those of the claims that are lost already: a seat of theirs is somebody else's."""
+        wanted = list({seat for claim in claims for seat in claim.seats})
+        sold = {row[0] for row in await self._postgres.fetch_all(_SOLD_AMONG, [wanted])}
+        return ["lost" if not sold.isdisjoint(claim.seats) else None for claim in claims]
 
 
 def _keys(claim: Claim) -> list[Hashable]:

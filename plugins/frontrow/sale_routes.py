@@ -237,8 +237,8 @@ class SaleRoutes:
 
     async def _sold_of(self, hold: Hold) -> list[int]:
         try:
-            return await self._inventory.sold_among(hold.seats)
-        except (ServiceUnavailable, OutcomeUnknown):
+            return await self._holding.sold_among(hold)
+        except (HttpProblem, ServiceUnavailable, OutcomeUnknown):
             return []
 
     async def _event(self, event_id: int) -> EventHouse:

@@ -126,6 +126,7 @@ class FrontRow:
         SaleRoutes(self.sale, self.inventory, keys, installation, self.venues, holding).add_to(self.router)
         HouseRoutes(self.ctx, self.venues, live, self.maps, holding, installation.secret).add_to(self.router)
         async with trio.open_nursery() as nursery:
+            await nursery.start(keys.run)
             await nursery.start(desk.run)
             await nursery.start(holding.run)
             await self._open_checkout(nursery, holding, keys, installation)

@@ -72,6 +72,13 @@ async def live_sales(postgres, event):
     )
 
 
+async def test_rivals_for_one_seat_are_turned_away_together(postgres, desk, event):
+    verdicts = await rush(desk, [claim_of(event, 0) for _ in range(200)])
+    assert sorted(verdicts) == ["lost"] * 199 + ["won"]
+    assert await live_sales(postgres, event) == 1
+    assert desk.gatherer.statements < 20, "and not one after the other"
+
+
 async def test_claims_that_arrive_together_share_a_statement_and_all_win(postgres, desk, event):
     verdicts = await rush(desk, [claim_of(event, position) for position in range(11)])
     assert verdicts == ["won"] * 11
