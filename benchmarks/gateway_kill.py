@@ -167,18 +167,19 @@ def result(tally: Tally, rate: int, seconds: float) -> dict[str, Any]:
         "failed": tally.failed,
         "streams_told": tally.streams_told,
         "streams_silent": tally.streams_silent,
-        "p50_ms": _percentile(took, 0.5),
-        "p99_ms": _percentile(took, 0.99),
-        "max_ms": _percentile(took, 1),
-        "p99_ms_around_the_kill": _percentile(around, 0.99),
+        "p50_ms": percentile(took, 0.5),
+        "p99_ms": percentile(took, 0.99),
+        "max_ms": percentile(took, 1),
+        "p99_ms_around_the_kill": percentile(around, 0.99),
         "answered_by": dict(tally.answered_by),
         "samples": tally.samples,
     }
 
 
-def _percentile(values: Sequence[float], share: float) -> float | None:
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The value that this share of all does not exceed, None when there is none."""
     ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2) if ordered else None
 
 
 def measure(rate: int, seconds: float, folder: Path) -> dict[str, Any]:
