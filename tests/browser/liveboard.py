@@ -35,6 +35,12 @@ def picture(page: Page) -> str:
     return str(page.evaluate("document.getElementById('marks').toDataURL()"))
 
 
+def other_picture(page: Page, before: str) -> str:
+    """The pixels once they are others than before: what a wheel or a finger does comes when the browser sends it."""
+    page.wait_for_function("(before) => document.getElementById('marks').toDataURL() !== before", arg=before)
+    return picture(page)
+
+
 def choose(page: Page, command: str) -> None:
     """A command of the menu."""
     page.get_by_role("button", name="Menu").click()

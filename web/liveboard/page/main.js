@@ -94,6 +94,7 @@ async function why() {
 /** Asks for one frame of the screen. @param {boolean} [all] the board too, not only what lies above it */
 function draw(all = true) {
   isAll ||= all;
+  if (all) frame.dataset.painted = "";
   asked ||= requestAnimationFrame(paint);
 }
 
