@@ -27,6 +27,7 @@ from plugins.frontrow import (
 from plugins.frontrow.box_office import Tally
 from plugins.frontrow.checkout import CheckoutTally
 from plugins.frontrow.holds import HoldTally
+from plugins.frontrow.pages import SalePages
 from plugins.frontrow.service import FrontRow
 from plugins.frontrow.settings import Settings
 
@@ -82,7 +83,7 @@ def quartet_setup(ctx: PluginContext) -> FrontRow:
 
 @hookimpl
 def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page]:
-    """The API and the two pages."""
+    """The API and the pages."""
     slow_s = state.settings.run_timeout + 3 * state.settings.claim_patience
     operations = (
         *sale_routes.OPERATIONS,
@@ -111,8 +112,11 @@ def quartet_routes(ctx: PluginContext, state: FrontRow) -> Iterable[Mount | Page
         body_bytes_max=BODY_BYTES_MAX,
         request_timeout_s=slow_s,
     )
-    yield Page("/frontrow", "FrontRow", WEB, context=state.run_routes.page_of_runs, nav=True)
+    pages = SalePages(state)
+    yield Page("/frontrow", "FrontRow", WEB, context=pages.front, nav=True)
     yield Page("/frontrow/runs/{run_id}", "FrontRow run", WEB, "run.html", context=state.run_routes.page_of_run)
+    yield Page("/frontrow/events/{event_id}", "FrontRow box office", WEB, "event.html", context=pages.event)
+    yield Page("/frontrow/orders/{order_id}", "FrontRow order", WEB, "order.html", context=pages.order)
 
 
 @hookimpl
