@@ -50,7 +50,7 @@ end
 return 1
 """
 # 1 kept, 2 retaken, 0 not ours. Never shortens what is left.
-_KEEP: Final = """
+KEEP_SCRIPT: Final = """
 local retaken = false
 for _, key in ipairs(KEYS) do
   local owner = redis.call('GET', key)
@@ -64,7 +64,7 @@ for _, key in ipairs(KEYS) do
 end
 return retaken and 2 or 1
 """
-_RELEASE: Final = """
+RELEASE_SCRIPT: Final = """
 local released = 0
 for _, key in ipairs(KEYS) do
   if redis.call('GET', key) == ARGV[1] then released = released + redis.call('DEL', key) end
@@ -130,7 +130,7 @@ class HoldDesk:
             pause_ms=round(settings.breaker_pause * 1000),
             pause_ms_max=round(settings.breaker_pause_max * 1000),
         )
-        seats = {"hold_all": _HOLD_ALL, "keep": _KEEP, "release": _RELEASE, "look": _LOOK}
+        seats = {"hold_all": _HOLD_ALL, "keep": KEEP_SCRIPT, "release": RELEASE_SCRIPT, "look": _LOOK}
         texts = seats | PLACE_SCRIPTS | (scripts or {})
         self._scripts = {name: redis.register_script(text) for name, text in texts.items()}
         self.tally = HoldTally()

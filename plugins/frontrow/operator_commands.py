@@ -1,11 +1,11 @@
-"""The operators' commands: `quartet frontrow events|import|put-on-sale|sale|block|refund|orders|audit|operations`."""
+"""The operators' commands: `quartet frontrow events|import|put-on-sale|sale|block|refund|orders|audit|controls|operations`."""
 
 import getpass
 import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import trio
 from pydantic import ValidationError
 
 from host.api import Command, PluginContext
+from plugins.frontrow.controls import open_bench, run_all
 from plugins.frontrow.core.samples import SAMPLES
 from plugins.frontrow.operators import SALE_STATES
 from plugins.frontrow.order_store import NoOrder
@@ -163,6 +164,18 @@ async def _operations(front_row: FrontRow, given: Namespace) -> int:
     return 0
 
 
+async def _controls(front_row: FrontRow, given: Namespace) -> int:
+    """Take each guard out once, on tables of its own, and print which check went red. Exit code 0 when each did."""
+    outcomes, ctx = [], front_row.ctx
+    async with open_bench(ctx.postgres, ctx.redis, front_row.settings) as bench, aclosing(run_all(bench)) as running:
+        async for outcome in running:
+            outcomes.append(outcome)
+            verdict = "red" if outcome.is_good else "NOT AS IT SHOULD BE"
+            found = f"{outcome.found_whole} with it, {outcome.found_without} without"
+            sys.stdout.write(f"{outcome.removed:<52} {outcome.check:<24} {verdict} ({found})\n")
+    return 0 if all(outcome.is_good for outcome in outcomes) else 1
+
+
 COMMANDS: Final = (
     _command("events", "The events on sale.", _events, _nothing, "events"),
     _command("import", "Import a venue's plan.", _import, _import_arguments, "import arena.json"),
@@ -176,5 +189,12 @@ COMMANDS: Final = (
     ),
     _command("orders", "All orders as CSV.", _orders, _orders_arguments, "orders --event 3 > orders.csv"),
     _command("audit", "Count the invariants of the house now.", _audit, _nothing, "audit"),
+    _command(
+        "controls",
+        "Take each guard out once, on scratch tables: its check must turn red.",
+        _controls,
+        _nothing,
+        "controls",
+    ),
     _command("operations", "What operators did.", _operations, _orders_arguments, "operations --event 3"),
 )

@@ -98,7 +98,7 @@ SELECT {_COLUMNS}, false FROM frontrow.orders AS known JOIN locked USING (id)
  WHERE known.id NOT IN (SELECT id FROM stepped)
 """
 # The seats of an order that had them, back on sale: behind the step, in the same transaction.
-_FREE: Final = """
+FREE: Final = """
 WITH freed AS (
     UPDATE frontrow.booking_seats SET released_at = clock_timestamp()
      WHERE booking_id = %(id)s AND released_at IS NULL
@@ -284,7 +284,7 @@ class OrderStore:
                 return None
             has_moved = bool(row[-1])
             if has_moved:
-                await connection.execute(_FREE, {"id": move.id})
+                await connection.execute(FREE, {"id": move.id})
         return _order(row[:-1]), has_moved
 
 

@@ -130,8 +130,10 @@ HOUSE: Final = (
         """SELECT 2 - (SELECT count(*) FROM pg_index WHERE indisunique AND indisvalid AND indpred IS NOT NULL
                         AND indexrelid IN (to_regclass('frontrow.booking_seats_one_live_sale'),
                                            to_regclass('frontrow.outbox_one_confirmation')))
-                + 3 - (SELECT count(*) FROM pg_constraint WHERE convalidated AND conname IN
-                        ('seats_blocked_is_unsold', 'areas_within_capacity', 'orders_money'))""",
+                + 3 - (SELECT count(*) FROM pg_constraint WHERE convalidated
+                        AND conname IN ('seats_blocked_is_unsold', 'areas_within_capacity', 'orders_money')
+                        AND conrelid IN (to_regclass('frontrow.seats'), to_regclass('frontrow.areas'),
+                                         to_regclass('frontrow.orders')))""",
     ),
 )
 
