@@ -70,20 +70,20 @@ def one_at_a_time(
 ) -> tuple[list[float], list[float]]:
     """Microseconds to the first event and to the end of each answer, each list sorted. Each must hold `mark`.
 
-    So many answers, after a quarter as many that do not count, or as many as come in so many seconds.
+    So many answers, or as many as come in so many seconds; the first quarter, of either, does not count.
     """
     firsts: list[float] = []
     ends: list[float] = []
-    until = time.perf_counter() + seconds
+    start = time.perf_counter()
     with connect(port) as sock:
         for number in range(count + count // 4):
-            if ends and time.perf_counter() > until:
+            if ends and time.perf_counter() > start + seconds:
                 break
             began_ns = time.perf_counter_ns()
             answer, first_ns = ask(sock, request)
             ended_ns = time.perf_counter_ns()
             _check(answer, mark)
-            if number >= count // 4 or ended_ns / 1e9 > until:
+            if number >= count // 4 or ended_ns / 1e9 > start + seconds / 4:
                 firsts.append((first_ns - began_ns) / 1e3)
                 ends.append((ended_ns - began_ns) / 1e3)
     return sorted(firsts), sorted(ends)
