@@ -1,8 +1,9 @@
 """The hooks of a plugin. All are synchronous, optional but `quartet_info`, and called for one plugin at a time.
 
 Name only the arguments you need. Within one start of a plugin they are called in the order of this file: `info` once
-at load; then, at each start or restart, `metrics`, `setup`, `routes`, `tasks`, `health`, `card`; `commands` only for
-the command line. An exception is attributed to the plugin and the hook, and fails that plugin alone.
+at load; then, at each start or restart, `metrics`, `setup`, `routes`, `tasks`, `health`, `card`; `reconfigure` at a
+reload; `commands` only for the command line. An exception is attributed to the plugin and the hook, and fails that
+plugin alone.
 """
 
 from collections.abc import Iterable
@@ -60,6 +61,17 @@ def quartet_health(ctx: "PluginContext", state: Any) -> Iterable[HealthCheck]:
 @hookspec(firstresult=True)
 def quartet_card(ctx: "PluginContext", state: Any) -> Card | None:
     """The plugin's card on the overview."""
+
+
+@hookspec(firstresult=True)
+def quartet_reconfigure(ctx: "PluginContext", state: Any, config: Any) -> bool:
+    """Take over a new configuration while running; False, or no such hook, has the plugin restarted instead.
+
+    Called at a reload while the plugin is up, when its services and the host's own settings of it are the same.
+    `ctx.config` is still the old one, and the new one once True was returned. An exception is logged, and the plugin
+    restarted.
+    """
+    return False
 
 
 @hookspec

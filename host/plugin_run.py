@@ -91,6 +91,8 @@ class PluginRun:
         self._stop = trio.Event()
         self._starting = trio.CancelScope()
         self._tasks: list[_RunningTask] = []
+        # Once it is up: what `reconfigure` is called with.
+        self._up: tuple[PluginContext, Any] | None = None
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger(f"plugin.{plugin.name}")
         self.on_health: Callable[[], None] = lambda: None
 
@@ -108,6 +110,20 @@ class PluginRun:
     def drain(self) -> None:
         """Tell the plugin that its end is near: long-lived streams end by themselves. Nothing is stopped yet."""
         self._draining.set()
+
+    def reconfigure(self, config: Any) -> bool:
+        """Offer a new configuration to the plugin as it runs. Whether it has taken it over.
+
+        Raises:
+            PluginError: its hook failed.
+        """
+        if self._up is None or self._stop.is_set():
+            return False
+        ctx, state = self._up
+        if not self.plugin.call("quartet_reconfigure", ctx=ctx, state=state, config=config):
+            return False
+        self._config = ctx.config = config
+        return True
 
     @property
     def is_stopping(self) -> bool:
@@ -188,6 +204,7 @@ class PluginRun:
             if not self._stop.is_set():
                 # A start that was given up lets nobody in: its migrations or tasks may not be there.
                 self._mount(routes)
+            self._up = ctx, state
             try:
                 task_status.started()
                 await self._stop.wait()

@@ -11,7 +11,7 @@ not notice.
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -142,13 +142,33 @@ class Supervisor:
         del self.units[name]
 
     async def replace(self, name: str, plugin: LoadedPlugin, configured: SupervisedConfig) -> None:
-        """Stop a plugin and start it with another configuration; its dependents stop before and come back after."""
+        """Give a plugin another configuration: as it runs, where it can take it over, else by a restart.
+
+        For a restart its dependents stop before and come back after.
+        """
         unit = self.units[name]
+        if self._taken_over(unit, configured):
+            return
         unit.wanted = False
         self._enter(unit, PluginState.STOPPING, "its configuration changed")
         await self._stop_dependents(unit)
         await self._stop_run(unit)
         self.add(plugin, configured)
+
+    def _taken_over(self, unit: Supervised, configured: SupervisedConfig) -> bool:
+        if unit.state not in UP or unit.run is None:
+            return False
+        if replace(configured, config=None) != replace(unit.configured, config=None):
+            return False
+        try:
+            if not unit.run.reconfigure(configured.config):
+                return False
+        except HostError as error:
+            log.error("plugin could not take over its configuration, it is restarted", reason=str(error))
+            return False
+        unit.configured = configured
+        log.info("plugin took over its configuration", plugin=unit.name)
+        return True
 
     async def _supervise(self, unit: Supervised) -> None:
         attempts_unavailable = 0

@@ -95,3 +95,9 @@ def quartet_card(ctx: PluginContext, state: "Gateway") -> Card:
         proof_url="/api/gateway/proof",
         proof_body={"rate": 200, "seconds": 3},
     )
+
+
+@hookimpl
+def quartet_reconfigure(ctx: PluginContext, state: "Gateway", config: Settings) -> bool:
+    """Go on with the new configuration, and without dropping a token: see `Gateway.reconfigure`."""
+    return state.reconfigure(config)

@@ -75,7 +75,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "config.toml"
     path.write_text("")
     yield path
-    for name in ("greeter_module", "keeper_module", "slow_module", "both_module"):
+    for name in ("greeter_module", "keeper_module", "slow_module", "both_module", "taker_module"):
         sys.modules.pop(name, None)
 
 
@@ -230,3 +230,49 @@ async def test_servers_that_do_not_start_are_all_named(config: Path, monkeypatch
     with pytest.RaisesGroup(pytest.RaisesExc(HostError, match="^no server here; no server here$")):
         async with running(config):
             raise AssertionError("it started")
+
+
+TAKER = """
+from pydantic import BaseModel
+from host.api import PluginInfo, hookimpl
+
+class Config(BaseModel):
+    answer: str = "yes"
+
+@hookimpl
+def quartet_info():
+    return PluginInfo(summary="Takes some configurations over.", config=Config)
+
+@hookimpl
+def quartet_setup(ctx):
+    return ctx
+
+@hookimpl
+def quartet_reconfigure(ctx, state, config):
+    assert state is ctx
+    assert config.answer != "error", "cannot"
+    return config.answer == "yes"
+"""
+
+
+@pytest.mark.parametrize(("answer", "same_run"), [("yes", True), ("no", False), ("error", False)])
+async def test_a_plugin_that_takes_its_new_configuration_over_is_not_restarted(
+    config: Path, answer: str, same_run: bool
+) -> None:
+    install(config.parent, "taker", TAKER)
+    write(config, '[plugins.taker]\nenabled = true\nanswer = "first"\n')
+    async with running(config) as application:
+        before = application.supervisor.units["taker"]
+        run = before.run
+        write(config, f'[plugins.taker]\nenabled = true\nanswer = "{answer}"\n')
+        application.reload()
+
+        def is_applied() -> bool:
+            unit = application.supervisor.units["taker"]
+            return is_ready(application, "taker") and unit.configured.config.answer == answer
+
+        # Nothing changes its state when it is taken over, so there is no change to wait for.
+        with trio.fail_after(30):
+            while not is_applied():  # noqa: ASYNC110
+                await trio.sleep(0.005)
+        assert (application.supervisor.units["taker"].run is run) is same_run

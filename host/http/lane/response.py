@@ -58,7 +58,8 @@ class Exchange:
             self._is_body_read = True
             self.client_left()
         if not self.is_client_gone and not self.is_complete:
-            self._end = self._end or trio.Event()
+            if self._end is None:
+                self._end = trio.Event()
             await self._end.wait()
         await trio.lowlevel.checkpoint()
         return {"type": "http.disconnect"}

@@ -131,6 +131,20 @@ async def test_receive_says_disconnect_after_the_answer(engine_name: str) -> Non
     assert after in (["http.disconnect"], [])
 
 
+@every_engine
+async def test_disconnect_may_be_waited_for_again_after_a_wait_that_was_cancelled(engine_name: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        for _ in range(2):
+            with trio.move_on_after(0.01):
+                await receive()
+        await answer(send, b"still here")
+
+    async with serving(app, engine_name=engine_name) as server, await server.connect() as peer:
+        await peer.send(GET % b"")
+        await peer.until(b"still here")
+
+
 # Answers
 
 

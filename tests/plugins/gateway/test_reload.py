@@ -1,10 +1,14 @@
 """A new configuration while requests are under way: they end as they began, new ones go by the new."""
 
+import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import trio
 
+from host.testing import host_process
 from plugins.gateway.settings import Settings
 from tests.plugins.gateway.kit import House, events_of, open_house, text_of
 from tests.plugins.gateway.test_lifetimes import until
@@ -89,3 +93,49 @@ async def test_what_a_run_is_built_on_needs_another_run(tmp_path: Path) -> None:
         for more in ({"use_redis": True}, {"upstream_connections_max": 7}, {"simulated": {"enabled": "off"}}):
             assert not house.gateway.reconfigure(changed(house, **more))
         assert house.gateway.current is old
+
+
+async def test_a_real_host_reloads_and_every_stream_ends_whole(tmp_path: Path) -> None:
+    """SIGHUP, with the configuration file changed, while streams are in their middle and new requests keep coming."""
+    words = " ".join(f"word{number}" for number in range(60))
+    section = {"gateway": {"providers_from_environment": False}}
+
+    def models(provider: str) -> str:
+        return f'\n[plugins.gateway.models]\nfast = ["{provider}/echo"]\n'
+
+    simulated = 'plugins.gateway.simulated={ enabled = "on", first_token = "10ms", token_interval = "20ms" }'
+    with host_process(section, data_dir=tmp_path, sets=(simulated,)) as host:
+        text = host.config.read_text()
+        host.config.write_text(text + models("simulated"))
+        host.signal(signal.SIGHUP)
+        ended: list[httpx.Response] = []
+        statuses: Counter[int] = Counter()
+
+        async def stream(client: httpx.AsyncClient, number: int) -> None:
+            body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": f"{words} {number}"}]}
+            ended.append(await client.post("/v1/chat/completions", json=body))
+
+        async with httpx.AsyncClient(base_url=host.url, timeout=100) as client:
+
+            async def provider() -> str:
+                body = {"model": "fast", "messages": [{"role": "user", "content": "who are you?"}]}
+                answer = await client.post("/v1/chat/completions", json=body, headers={"cache-control": "no-store"})
+                statuses[answer.status_code] += answer.status_code not in (200, 404)
+                return answer.headers.get("x-quartet-provider", "")
+
+            with trio.fail_after(60):
+                while await provider() != "simulated":  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+                async with trio.open_nursery() as nursery:
+                    for number in range(30):
+                        nursery.start_soon(stream, client, number)
+                    await trio.sleep(0.2)
+                    host.config.write_text(text + models("simulated-b"))
+                    host.signal(signal.SIGHUP)
+                    while await provider() != "simulated-b":  # noqa: ASYNC110
+                        await trio.sleep(0.02)
+        assert statuses.total() == 0, statuses
+        assert len(ended) == 30
+        for answer in ended:
+            assert answer.text.endswith("data: [DONE]\n\n")
+            assert text_of(events_of(answer.text)).startswith(words)
