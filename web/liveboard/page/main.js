@@ -181,7 +181,11 @@ byId("undo").addEventListener("click", () => board.undo());
 byId("redo").addEventListener("click", () => board.redo());
 byId("share").addEventListener("click", () => commands.share?.());
 byId("add-image").addEventListener("click", () => commands.image?.());
-byId("trouble").querySelector("button")?.addEventListener("click", () => board.link.connect());
+byId("trouble").querySelector("button")?.addEventListener("click", () => {
+  // Cut off by oneself, one comes back by healing.
+  if (board.link.faults.cut) byId("heal").click();
+  else board.link.connect();
+});
 byId("menu").addEventListener("beforetoggle", () => {
   byId("menu").style.top = `${byId("open-menu").getBoundingClientRect().bottom + 8}px`;
 });
