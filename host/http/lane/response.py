@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Up to this size head and body are joined: copying costs less than a second packet.
 _JOINED_BYTES_MAX = 64 * KIB
+# After so many parts of a body others have their turn, whether the kernel takes them or not.
+_TURN_EVERY = 16
 # So much of a body that the app did not want is read to keep the connection.
 DISCARDED_BYTES_MAX = 256 * KIB
 
@@ -34,7 +36,7 @@ class Exchange:
     is_client_gone = has_begun = is_complete = False
     _has_continued = _is_body_read = False
     _framing = _NONE
-    _left_bytes = _read_bytes = 0
+    _left_bytes = _read_bytes = _parts_sent = 0
     _start: Message | None = None
     _end: trio.Event | None = None
 
@@ -124,8 +126,12 @@ class Exchange:
             await wire.flush()
         if not more:
             self._tell()
+            return
+        # A producer that is never made to wait must still let others have their turn, now and then.
+        self._parts_sent += 1
+        if self._parts_sent % _TURN_EVERY:
+            await trio.lowlevel.checkpoint_if_cancelled()
         else:
-            # A producer that is never made to wait must still let others have their turn.
             await trio.lowlevel.checkpoint()
 
     async def _send_file(self, path: str) -> None:
