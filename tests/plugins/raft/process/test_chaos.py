@@ -52,7 +52,7 @@ def put_until_done(group: LocalGroup, number: int, value: str) -> None:
 def test_processes_killed_at_random_lose_no_acknowledged_write(tmp_path: Path) -> None:
     found = run_chaos(tmp_path, 4, seed=1)
     assert found["verdict"] == "holds", found
-    assert found["acknowledged"] > 50
+    assert found["acknowledged"] > 10
     assert found["kills"] > 0
 
 
