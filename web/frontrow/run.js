@@ -6,6 +6,7 @@ import { ProblemNote } from "/assets/components/problem-note.js";
 import { requestJson } from "/assets/fetch.js";
 import { count, moment } from "/assets/format.js";
 import { followPicture } from "./clock.js";
+import { RunTimeline } from "./lab/run-timeline.js";
 import { RunResult, stamp } from "./run-result.js";
 import { followRun } from "./runner.js";
 import { StampedePicture } from "./stampede-picture.js";
@@ -41,5 +42,7 @@ async function show(id) {
     phase.textContent = "";
   }
   picture.show(run, { play: wasRunning });
+  const timeline = document.querySelector("run-timeline");
+  if (timeline instanceof RunTimeline) timeline.show(run);
   outcome.show(run, { ticking: wasRunning });
 }

@@ -3,10 +3,12 @@
 import "/assets/components/copy-text.js";
 import { CopyText } from "/assets/components/copy-text.js";
 import "/assets/components/percentile-strip.js";
+import "/assets/components/tab-set.js";
 import { ProblemNote } from "/assets/components/problem-note.js";
 import { Problem } from "/assets/fetch.js";
 import { count, shortMoment, span } from "/assets/format.js";
 import { follow } from "/assets/overview.js";
+import { wanted } from "/assets/wanted.js";
 import { followPicture } from "./clock.js";
 import { RunResult, stamp } from "./run-result.js";
 import { runStampede } from "./runner.js";
@@ -32,6 +34,8 @@ let pluginState = "ready";
 let shownProblem = null;
 
 followPicture(stage);
+const lab = /** @type {HTMLElement} */ (document.getElementById("lab"));
+void wanted([lab]).then(() => import("./lab/lab.js"));
 for (const time of document.querySelectorAll(".runs time")) stamp(time, when);
 prepare(fromAddress() ?? form.read() ?? { buyers: 1000, seats: 1, seed: null });
 follow({

@@ -1,0 +1,33 @@
+// <run-timeline>: a run from the gun to the last verdict, with the moment at which something was broken.
+
+import { html, svg } from "/assets/dom.js";
+import { span } from "/assets/format.js";
+import { courseOf } from "./course.js";
+
+export class RunTimeline extends HTMLElement {
+  /** @param {any} run a result document, or as much of one as is known */
+  show(run) {
+    const course = courseOf(run);
+    const picture = svg(
+      "svg",
+      { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("path", { d: course.rejected, class: "course-rejected" }),
+      svg("path", { d: course.booked, class: "course-booked" }),
+      ...course.faults.map(({ share }) => svg("line", { x1: share * 100, x2: share * 100, y1: 0, y2: 100, class: "course-fault" })),
+    );
+    const labels = course.faults.map(({ name, at_ms, share }) => {
+      const label = html("span", { class: "course-label", "data-side": share > 0.6 ? "left" : "right" }, html("span", { "aria-hidden": "true" }, "▼ "), `${name} at ${span(at_ms)}`);
+      label.style.setProperty("--share", `${share * 100}%`);
+      return label;
+    });
+    const struck = course.faults.map(({ name, at_ms, inTime }) => ` ${name} struck at ${span(at_ms)}${inTime ? "" : ", after the last verdict"}.`).join("");
+    const stage = html("div", { class: "course", role: "img", "aria-label": `From the gun to the last verdict in ${span(course.elapsed_ms)}.${struck}` }, picture, ...labels);
+    this.replaceChildren(
+      stage,
+      html("p", { class: "course-axis small soft" }, html("span", {}, "the gun"), html("span", { class: "course-key" }, html("i", { class: "key-booked" }), "seats sold ", html("i", { class: "key-rejected" }), "turned away"), html("span", {}, span(course.elapsed_ms))),
+    );
+    this.hidden = false;
+  }
+}
+
+customElements.define("run-timeline", RunTimeline);
