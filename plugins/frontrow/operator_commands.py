@@ -1,4 +1,4 @@
-"""The operators' commands: `quartet frontrow events|import|put-on-sale|sale|block|refund|orders|audit|controls|operations`."""
+"""The operators' commands: `quartet frontrow sale`, `block`, `refund`, `audit` and the others of `COMMANDS`."""
 
 import getpass
 import json
