@@ -1,4 +1,4 @@
-"""The relay: carries the outbox to Redis Streams (and Kafka, when configured), at least once and in order.
+"""The relay: carries the outbox to a Redis stream (to Kafka, when it is configured), at least once and in order.
 
 An event is written in the transaction of what it tells of. One relay at a time, whichever host has the advisory lock,
 reads what is unsent by position, appends it to the stream, and marks it sent. Killed in between, it sends some of it
@@ -105,6 +105,7 @@ class Relay:
         self._log = log
         self._before_marking = before_marking
         self.sent_total = 0
+        self.failures_total = 0
         self.backlog = 0
 
     async def run(self) -> None:
@@ -115,6 +116,7 @@ class Relay:
                     pass
                 self.backlog = await self._postgres.fetch_value(_BACKLOG)
             except (ServiceUnavailable, OutcomeUnknown) as error:
+                self.failures_total += 1
                 self._log.warning("events wait in the outbox", error=str(error))
             await trio.sleep(INTERVAL_S)
 

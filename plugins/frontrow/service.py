@@ -27,6 +27,7 @@ from plugins.frontrow.holds import HoldDesk
 from plugins.frontrow.house_routes import HouseRoutes
 from plugins.frontrow.idempotency import IdempotencyKeys
 from plugins.frontrow.inventory import Installation, Inventory
+from plugins.frontrow.kafka import KafkaTopic
 from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.live_map import LiveMaps
 from plugins.frontrow.map_feed import MapFeed
@@ -35,7 +36,7 @@ from plugins.frontrow.operators import Operators
 from plugins.frontrow.order_routes import OrderRoutes
 from plugins.frontrow.order_store import OrderStore
 from plugins.frontrow.payments import HttpPaymentProvider
-from plugins.frontrow.relay import RedisStream, Relay
+from plugins.frontrow.relay import RedisStream, Relay, Sink
 from plugins.frontrow.room import Rooms
 from plugins.frontrow.room_routes import RoomRoutes
 from plugins.frontrow.run_routes import RunRoutes
@@ -93,6 +94,8 @@ class FrontRow:
         self.chaos = Chaos(Ground(ctx.postgres, ctx.redis, self.clock), self.runs, self.store, self.auditor)
         ChaosRoutes(ctx, self.chaos).add_to(self.router)
         self.relay: Relay | None = None
+        brokers = self.settings.kafka_brokers
+        self._topic = KafkaTopic(brokers, self.settings.kafka_topic) if brokers else None
         self.subscribers = Subscribers(ctx.postgres, ctx.http, ctx.log)
         SubscriptionRoutes(ctx, self.subscribers).add_to(self.router)
         self._latest: dict[str, Any] | None = None
@@ -139,7 +142,7 @@ class FrontRow:
             await nursery.start(self.maps.run)
             nursery.start_soon(feed.run)
             nursery.start_soon(self.auditor.run)
-            self.relay = Relay(self.ctx.postgres, [RedisStream(self.ctx.redis, stream_key(installation))], self.ctx.log)
+            self.relay = Relay(self.ctx.postgres, [self._sink(installation)], self.ctx.log)
             nursery.start_soon(self.relay.run)
             nursery.start_soon(self.subscribers.run)
             if settings.samples:
@@ -196,6 +199,9 @@ class FrontRow:
             port: int = await nursery.start(lambda **started: serve_loopback(take_report, **started))
             self.provider.notify_url = f"http://127.0.0.1:{port}/"
 
+    def _sink(self, installation: Installation) -> Sink:
+        return self._topic or RedisStream(self.ctx.redis, stream_key(installation))
+
     def _announce_sale(self, event_id: int, seats: tuple[int, ...]) -> None:
         self._tell_later((event_id, seats))
 
@@ -237,6 +243,7 @@ class FrontRow:
             audits = {"audits": self.auditor.audits_total, "audits_broken": self.auditor.broken_total}
             if self.relay is not None:
                 audits["events_relayed"] = self.relay.sent_total
+                audits["relay_failures"] = self.relay.failures_total
                 self.ctx.metrics["outbox_backlog"].set(self.relay.backlog)
             audits["webhooks_delivered"] = self.subscribers.delivered_total
             audits["webhooks_failed"] = self.subscribers.failed_total

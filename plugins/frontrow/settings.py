@@ -38,6 +38,15 @@ class Settings(BaseModel):
     )
     payment_timeout: Duration = Field(5.0, gt=0, description="How long the payment provider may take to answer.")
 
+    kafka_brokers: str = Field(
+        "",
+        pattern=r"^([\w.\-\[\]:]+:\d{1,5}(,[\w.\-\[\]:]+:\d{1,5})*)?$",
+        description="Where events go instead of to a Redis stream: host:port,… of Kafka. Needs quartet-host[kafka].",
+    )
+    kafka_topic: str = Field(
+        "frontrow.events", pattern=r"^[a-zA-Z0-9._\-]{1,249}$", description="The topic; an event's key is its booking."
+    )
+
     audit_interval: Duration = Field(60.0, gt=0, description="How often the invariants of the whole house are counted.")
 
     idempotency_ttl: Duration = Field(86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
