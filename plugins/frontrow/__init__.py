@@ -58,7 +58,7 @@ def quartet_metrics() -> Iterable[Metric]:
     yield Metric("counter", "audits_total", "Counts of the house's invariants")
     yield Metric("counter", "audits_broken_total", "Counts that found one broken: 0, or a promise is broken")
     yield Metric("counter", "events_relayed_total", "Events of the outbox that this host sent on")
-    yield Metric("counter", "relay_failures_total", "Times that Redis or Kafka did not take events: they wait meanwhile")
+    yield Metric("counter", "relay_failures_total", "Times that Redis or Kafka took no events: they wait meanwhile")
     yield Metric("gauge", "outbox_backlog", "Events that wait in the outbox")
     yield Metric("counter", "webhooks_delivered_total", "Webhooks that a subscriber took")
     yield Metric("counter", "webhooks_failed_total", "Webhooks that a subscriber did not take, each try counted")
