@@ -41,7 +41,9 @@ class MapFeed:
         self._lapses: list[tuple[float, int, tuple[tuple[int, int], ...]]] = []
 
     def say(self, event_id: int, positions: tuple[int, ...], state: int) -> None:
-        """Let everybody know how seats stand, in a moment. Never blocks."""
+        """Let everybody know how seats stand, in a moment. Never blocks; places of an area have no seats to tell of."""
+        if not positions:
+            return
         pending = self._pending.setdefault(event_id, {})
         for position in positions:
             pending[position] = state
@@ -99,4 +101,4 @@ def _text(value: bytes | str) -> str:
 
 def _parse(fields: dict[bytes, bytes] | list[bytes]) -> dict[int, int]:
     text = fields[b"s"] if isinstance(fields, dict) else fields[1]
-    return {int(part[:-1]): STATE_LETTERS.index(part[-1]) for part in text.decode().split(",")}
+    return {int(part[:-1]): STATE_LETTERS.index(part[-1]) for part in text.decode().split(",") if part}

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import trio
 
+from plugins.frontrow.core.house import SOLD
 from plugins.frontrow.live_map import FRAMES_KEPT, parse_version
 from tests.plugins.frontrow.conftest import eventually, open_front_row
 from tests.plugins.frontrow.houses import hold
@@ -112,6 +113,17 @@ async def test_watcher_that_comes_back_gets_what_it_missed_and_no_more(shop, nur
     nursery.start_soon(back.run, shop, last_seen)
     await until_map(back, "hfhffffffffb")
     assert [kind for kind, _, _ in back.events] == ["change"]
+
+
+async def test_sale_of_places_without_seats_leaves_map_and_watchers_as_they_are(shop, nursery):
+    watcher = await watch(nursery, shop)
+    feed = shop.front_row.maps._feed
+    feed.say(shop.event_id, (), SOLD)
+    assert feed._pending == {}
+    # An entry without seats that some other host wrote does no harm either.
+    await feed._append(shop.event_id, {})
+    await shop.hold(0)
+    await until_map(watcher, "hffffffffffb")
 
 
 @pytest.mark.parametrize("last_seen", ["1-1", "nonsense", "99999999999999-0"])
