@@ -61,6 +61,7 @@ class Buyer:
             return
         status, body = int(self._data[9:12]), json.loads(self._data.partition(b"\r\n\r\n")[2])
         self._data = b""
+        self.answered(status, body)
         if not self._order and status == 201 and "token" in body:
             self._send("/api/frontrow/orders", {"token": body["token"], "buyer": self._buyer})
         elif not self._order and status == 201:
@@ -74,6 +75,9 @@ class Buyer:
         else:
             self.refused += 1
             self.begin()
+
+    def answered(self, status: int, body: dict[str, Any]) -> None:
+        """Called with each answer, before the next step."""
 
     def ask_again(self) -> None:
         """Ask what became of the order."""
