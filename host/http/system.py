@@ -11,6 +11,7 @@ from host.descriptors import Mount, Operation, Page
 from host.http.compression import accepts_gzip, gzipped
 from host.http.openapi import openapi_document
 from host.http.static import StaticFolder
+from host.http.writing import writing_pages
 from host.services.metrics import CONTENT_TYPE, MetricsPage
 from host.site import Site
 
@@ -71,6 +72,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
         *(Mount(path, router) for path in (*paths, *own_paths)),
         Mount("/assets", StaticFolder(web / "assets", "/assets")),
         Page("/", "Overview", web / "home", context=lambda _: site.overview()),
+        *writing_pages(site, web),
         Page("/-/plugins", "Plugins", web / "plugins", context=lambda _: _host_only(site)),
         Page("/-/docs", "API", web / "docs"),
     ]

@@ -1,0 +1,97 @@
+// What is alive in an article: the proof in one line, the host's own figures, and the demonstrations.
+
+import { ProofCard } from "/assets/components/proof-card.js";
+import { LiveNumber } from "/assets/components/live-number.js";
+import { write } from "/assets/dom.js";
+import { explain } from "/assets/fetch.js";
+import { uptime } from "/assets/format.js";
+import { follow } from "/assets/overview.js";
+import { wanted } from "/assets/wanted.js";
+import { OUTCOMES } from "./outcomes.js";
+
+/**
+ * A part of a page, set up once its plugin runs and somebody is about to look. Scripts of a plugin are its own: they are
+ * served only while it runs, which is why they are named here and not imported.
+ * @typedef {(section: HTMLElement, say: (words: string) => void) => Promise<void>} Demo
+ */
+
+/** @type {Record<string, Demo>} */
+const DEMOS = {
+  comparison: async () => {
+    const { Comparison } = await fromPlugin("/frontrow/lab/comparison.js");
+    new Comparison();
+  },
+  rules: async (_, say) => {
+    const { showRules } = await fromPlugin("/raft-lab/rules.js");
+    await showRules((/** @type {unknown} */ error) => say(inWords(error)));
+  },
+  shuffle: async (section, say) => (await import("./shuffle.js")).shuffle(section, say, fromPlugin),
+  cache: async (section, say) => (await import("./ask.js")).ask(section, say),
+  crash: async (section, say) => (await import("./crash.js")).crash(section, say),
+};
+const RUNNING = new Set(["ready", "degraded"]);
+
+for (const card of document.querySelectorAll("proof-card")) {
+  const describe = OUTCOMES[card.getAttribute("plugin") ?? ""];
+  if (card instanceof ProofCard && describe !== undefined) card.describe = describe;
+}
+
+if (document.querySelector("host-score") !== null) void import("/assets/components/host-score.js");
+
+/** @type {Map<HTMLElement, boolean>} */
+const waiting = new Map();
+for (const section of document.querySelectorAll("[data-demo]")) {
+  if (!(section instanceof HTMLElement) || section.querySelector("[data-said]") === null) continue;
+  void wanted([section]).then(() => waiting.set(section, true));
+}
+
+follow({
+  onOverview: ({ host }) => {
+    const measured_at = Date.now() / 1000;
+    show("uptime", host.uptime_s === undefined ? null : uptime(host.uptime_s), measured_at);
+    show("lag", host.loop_lag_ms ?? null, measured_at);
+    show("tasks", host.tasks ?? null, measured_at);
+    const states = new Map(host.plugins.map(({ name, state }) => [name, state]));
+    for (const section of [...waiting.keys()]) {
+      if (!RUNNING.has(states.get(section.dataset.plugin ?? "") ?? "")) continue;
+      waiting.delete(section);
+      void begin(section);
+    }
+  },
+});
+
+/** @param {HTMLElement} section */
+async function begin(section) {
+  const said = /** @type {HTMLElement} */ (section.querySelector("[data-said]"));
+  const demo = DEMOS[section.dataset.demo ?? ""];
+  try {
+    await demo?.(section, (words) => write(said, words));
+    section.dataset.is = "ready";
+  } catch (error) {
+    write(said, `The demonstration could not be set up. ${inWords(error)}`);
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+function fromPlugin(path) {
+  return import(path);
+}
+
+/** @param {unknown} error */
+function inWords(error) {
+  const { headline, detail, next } = explain(error);
+  return `${headline}. ${detail} ${next}`;
+}
+
+/**
+ * @param {string} name
+ * @param {number | string | null} value
+ * @param {number} measured_at
+ */
+function show(name, value, measured_at) {
+  const number = document.querySelector(`live-number[data-host="${name}"]`);
+  if (number instanceof LiveNumber) number.update({ value, measured_at });
+}
