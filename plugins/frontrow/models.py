@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from plugins.frontrow.core.arrivals import SEED_MAX
 from plugins.frontrow.core.tokens import SEATS_MAX
@@ -10,6 +10,14 @@ from plugins.frontrow.core.tokens import SEATS_MAX
 BUYERS_MAX = 100_000
 RUN_SEATS_MAX = 1000
 _ID_MAX = 2**63 - 1
+
+
+def without_nul(value: Any) -> Any:
+    """The value, if it is no text with a NUL in it, which Postgres cannot keep. Raises `ValueError`."""
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError("text may not hold NUL")
+    return value
+
 
 Buyer = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 """Who a request says it is: visible ASCII. Scopes the Idempotency-Key and is written into the booking."""
@@ -19,11 +27,18 @@ TicketId = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}
 """A ticket of a waiting room, where the event has one."""
 
 
-class _Strict(BaseModel):
+class StrictBody(BaseModel):
+    """What all requests have in common."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        return without_nul(value)
 
-class StampedeRequest(_Strict):
+
+class StampedeRequest(StrictBody):
     """How large a stampede. With the same seed, the same buyers want the same seats."""
 
     buyers: int = Field(1000, ge=1, le=BUYERS_MAX)
@@ -31,7 +46,7 @@ class StampedeRequest(_Strict):
     seed: int | None = Field(None, ge=0, le=SEED_MAX)
 
 
-class ChaosRequest(_Strict):
+class ChaosRequest(StrictBody):
     """A stampede with a fault in the middle of it."""
 
     fault: str = Field(min_length=1, max_length=40)
@@ -40,7 +55,7 @@ class ChaosRequest(_Strict):
     seed: int | None = Field(None, ge=0, le=SEED_MAX)
 
 
-class ComparisonRequest(_Strict):
+class ComparisonRequest(StrictBody):
     """The trace on which strategies are compared, and how long each payment takes. `party` seats go to one buyer."""
 
     buyers: int = Field(500, ge=1, le=2000)
@@ -57,7 +72,7 @@ class ComparisonRequest(_Strict):
         return self
 
 
-class HoldRequest(_Strict):
+class HoldRequest(StrictBody):
     """Seats of one event, or places of an area without seats: all or none."""
 
     event_id: int = Field(ge=1, le=_ID_MAX)
@@ -74,7 +89,7 @@ class HoldRequest(_Strict):
         return self
 
 
-class BestRequest(_Strict):
+class BestRequest(StrictBody):
     """The best seats of a tier, side by side. `apart` takes seats that are not, when there are no others."""
 
     tier: str = Field(min_length=1, max_length=40)
@@ -85,7 +100,7 @@ class BestRequest(_Strict):
     ticket: TicketId = ""
 
 
-class EventRequest(_Strict):
+class EventRequest(StrictBody):
     """An event in a venue: one that was imported (`venue_id`), or a `sample` that ships."""
 
     name: str = Field(min_length=1, max_length=120)
@@ -101,14 +116,14 @@ class EventRequest(_Strict):
         return self
 
 
-class BookingRequest(_Strict):
+class BookingRequest(StrictBody):
     """The token of a hold, from whoever has it."""
 
     token: str = Field(min_length=1, max_length=200)
     buyer: Buyer = "guest"
 
 
-class OrderRequest(_Strict):
+class OrderRequest(StrictBody):
     """The hold to be paid. `instant` takes the money at once, `card` only when the seats are the buyer's."""
 
     token: str = Field(min_length=1, max_length=200)
@@ -116,7 +131,7 @@ class OrderRequest(_Strict):
     method: Literal["card", "instant"] = "card"
 
 
-class PaymentRequest(_Strict):
+class PaymentRequest(StrictBody):
     """How to pay. With the simulated provider, the card's name says what will happen."""
 
     card: str = Field("ok", min_length=1, max_length=40)

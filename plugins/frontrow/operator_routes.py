@@ -9,7 +9,7 @@ from host.api import HttpProblem, Operation, PluginContext, Request, Response, R
 from plugins.frontrow import problems
 from plugins.frontrow.checkout import order_document
 from plugins.frontrow.house_routes import EVENTS, id_of
-from plugins.frontrow.models import OrderAnswer
+from plugins.frontrow.models import OrderAnswer, StrictBody
 from plugins.frontrow.operators import SEATS_MAX, Operators
 from plugins.frontrow.order_routes import ORDERS
 from plugins.frontrow.order_store import NoOrder
@@ -29,9 +29,7 @@ _BODY: Final[dict[int, str | type[BaseModel]]] = {400: "Malformed JSON", 413: "T
 Actor = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Strict(StrictBody):
     actor: Actor = "operator"
 
 

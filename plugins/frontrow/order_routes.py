@@ -25,7 +25,7 @@ from plugins.frontrow.core.idempotency import fingerprint
 from plugins.frontrow.core.signature import HEADER, problem_of
 from plugins.frontrow.core.tokens import BadToken, decode
 from plugins.frontrow.idempotency import IdempotencyKeys, Key
-from plugins.frontrow.models import OrderAnswer, OrderRequest, PaymentRequest
+from plugins.frontrow.models import OrderAnswer, OrderRequest, PaymentRequest, StrictBody
 from plugins.frontrow.order_store import NoOrder, Order
 from plugins.frontrow.sale_routes import KEEP_ANSWER_S, KEY_HEADER, key_of
 from plugins.frontrow.wall_clock import WallClock
@@ -98,10 +98,10 @@ OPERATIONS: Final = (
 )
 
 
-class ReportBody(BaseModel):
+class ReportBody(StrictBody):
     """An event of the payment provider."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore")
 
     id: str = Field(min_length=1, max_length=100)
     type: str = Field(min_length=1, max_length=60)

@@ -107,17 +107,17 @@ class RunStore:
 
     async def find(self, run_id: str) -> StoredRun | None:
         """One run, or None."""
-        row = await self._postgres.fetch_one(_FIND, [run_id])
+        row = await self._postgres.fetch_one(_FIND, [_known(run_id)])
         return StoredRun(*row) if row is not None else None
 
     async def latest(self, limit: int, before: str | None = None) -> list[StoredRun]:
         """The newest runs first; with `before`, those older than that run."""
-        rows = await self._postgres.fetch_all(_LATEST, {"limit": limit, "before": before})
+        rows = await self._postgres.fetch_all(_LATEST, {"limit": limit, "before": before and _known(before)})
         return [StoredRun(*row) for row in rows]
 
     async def history(self, run_id: str) -> bytes | None:
         """The raw history as gzipped JSON lines, or None when there is none (yet)."""
-        data = await self._postgres.fetch_value(_HISTORY, [run_id])
+        data = await self._postgres.fetch_value(_HISTORY, [_known(run_id)])
         return bytes(data) if data is not None else None
 
     async def event_of(self, run_id: str) -> int | None:
@@ -142,3 +142,8 @@ class RunStore:
         await self._postgres.execute(_FORGET_KEYS, [keys_kept_s])
         pruned: int = await self._postgres.execute(_PRUNE, [runs_kept])
         return pruned
+
+
+def _known(run_id: str) -> str:
+    """The id, or one that no run has for what Postgres does not take for text."""
+    return run_id.replace("\x00", "\ufffd")

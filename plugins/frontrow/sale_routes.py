@@ -41,7 +41,7 @@ KEY_HEADER: Final = {
     "in": "header",
     "required": False,
     "description": "Chosen by the client before it asks; a retry with it gets the same answer.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 _AWAY: Final = "The database is away; nothing was done"
 

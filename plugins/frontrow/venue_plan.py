@@ -6,12 +6,13 @@ fault in it at once. A row lists its seats, or says where the first and the last
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator, model_validator
 
 from plugins.frontrow.core.house import Kind, Place
 from plugins.frontrow.core.samples import FORMAT
+from plugins.frontrow.models import without_nul
 
 SEATS_MAX = 100_000
 """Seats of one house: a football stadium."""
@@ -21,11 +22,16 @@ _COORDINATE_MAX = 10_000.0
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=20, strip_whitespace=True)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Metres = Annotated[float, Field(ge=-_COORDINATE_MAX, le=_COORDINATE_MAX, allow_inf_nan=False)]
+Metres = Annotated[float, Field(strict=True, ge=-_COORDINATE_MAX, le=_COORDINATE_MAX, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        return without_nul(value)
 
 
 class Point(_Strict):
@@ -40,7 +46,7 @@ class TierPlan(_Strict):
 
     code: Code
     name: Name
-    price: int = Field(ge=0, le=PRICE_MAX)
+    price: int = Field(strict=True, ge=0, le=PRICE_MAX)
 
 
 class SeatPlan(_Strict):
@@ -50,15 +56,15 @@ class SeatPlan(_Strict):
     x: Metres
     y: Metres
     kind: Kind = "standard"
-    aisle_after: bool = False
-    blocked: bool = False
+    aisle_after: StrictBool = False
+    blocked: StrictBool = False
 
 
 class LinePlan(_Strict):
     """Seats in a straight line, evenly spaced, numbered from `first` on."""
 
-    count: int = Field(ge=1, le=500)
-    first: int = Field(1, ge=0, le=100_000)
+    count: int = Field(strict=True, ge=1, le=500)
+    first: int = Field(1, strict=True, ge=0, le=100_000)
     start: Point
     end: Point
 
@@ -102,7 +108,7 @@ class AreaPlan(_Strict):
 
     name: Name
     tier: Code
-    capacity: int = Field(ge=1, le=1_000_000)
+    capacity: int = Field(strict=True, ge=1, le=1_000_000)
     x: Metres = 0.0
     y: Metres = 0.0
 
