@@ -252,8 +252,10 @@ def test_keyboard_finds_and_chooses_a_seat_by_its_row(open_page: Open, host_url:
     [first, second] = free_seats(page, 2)
     page.get_by_text("The same seats as a list").focus()
     page.keyboard.press("Enter")
+    cell = page.get_by_role("gridcell", name=re.compile("^Row A, seat 1,"))
+    expect(cell).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("gridcell", name=re.compile("^Row A, seat 1,"))).to_be_focused()
+    expect(cell).to_be_focused()
     for _ in range(first // ROW):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Home")
@@ -296,6 +298,14 @@ def test_box_office_fits_a_phone(open_page: Open, host_url: str, name: str) -> N
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("button", name="Give back").click()
     expect(said(page)).to_contain_text("Given back")
+
+
+def test_first_load_is_light(open_page: Open, host_url: str) -> None:
+    opened = open_page(event_path(host_url, THEATRE))
+    ready(opened.page)
+    parts = [request for request in opened.requests if request.resource_type != "fetch"]
+    found = {request.url: len(httpx.get(request.url, headers={"accept": "text/html,*/*"}).content) for request in parts}
+    assert sum(found.values()) < 150_000, found
 
 
 def make_room(url: str, event_id: int, **room: float) -> None:

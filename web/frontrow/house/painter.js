@@ -59,8 +59,9 @@ export class HousePainter {
   /**
    * @param {View} view
    * @param {{section: number, seat: number, area: number, tier: number}} marked what a hand or the keyboard is at; -1 nothing
+   * @param {boolean} [isQuick] without what is written on seats: they move
    */
-  draw(view, marked) {
+  draw(view, marked, isQuick = false) {
     const context = this.#context;
     const { width, height } = this.#size;
     context.clearRect(0, 0, width, height);
@@ -70,7 +71,7 @@ export class HousePainter {
     this.#drawStage(view);
     for (const section of sections) this.#drawFloor(section, view, pitch, marked);
     this.#drawAreas(view, marked);
-    this.#marks.draw(view, part, pitch, marked.tier);
+    this.#marks.draw(view, part, pitch, marked.tier, isQuick);
     if (pitch >= ROWS_PX) this.#nameRows(sections, view, pitch);
     this.#nameSections(sections, view, pitch);
     if (marked.seat >= 0) this.#marks.ring(marked.seat, view);

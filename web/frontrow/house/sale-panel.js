@@ -1,7 +1,7 @@
 // The sale beside the map: what is chosen, held, paid, and what was said of it.
 
 import { html, one, write } from "/assets/dom.js";
-import { count, counted } from "/assets/format.js";
+import { counted } from "/assets/format.js";
 import { clock, money } from "./money.js";
 
 /** @typedef {import("./plan.js").Plan} Plan */
@@ -86,14 +86,6 @@ export class SalePanel {
     if (positions.length === 0 || this.#office.sale.step === "holding") return;
     this.#say(`Somebody was faster: ${positions.map((position) => this.#plan.labelOf(position)).join("; ")}.`);
     this.#listChosen();
-  }
-
-  /** Shows how many places the areas have left. */
-  stand() {
-    for (const form of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll(".area-form"))) {
-      const left = form.querySelector("[data-area-free]");
-      if (left !== null) write(left, count(this.#seats.areas.get(Number(form.dataset.area))));
-    }
   }
 
   /** @param {number} area that was pointed at on the map */

@@ -10,6 +10,9 @@ import { between, centred, fitted, kept, limitsOf, NUMBERS_PX, ROWS_PX, SEATS_PX
 /** @typedef {import("./view.js").View} View */
 
 const GLIDE_MS = 240;
+/** When a whole picture takes longer, seats that move go without their numbers, and get them when they rest. */
+const SMOOTH_MS = 10;
+const REST_MS = 140;
 const STEP = 1.6;
 const KEY_PAN_PX = 64;
 /** A finger may miss a seat by so much. */
@@ -30,6 +33,9 @@ export class SeatMap extends HTMLElement {
   #marked = { section: -1, seat: -1, area: -1, tier: -1 };
   #frame = 0;
   #glide = 0;
+  #cost_ms = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #resting;
   #repaint = () => {
     this.#painter?.recolour();
     this.redraw();
@@ -71,7 +77,19 @@ export class SeatMap extends HTMLElement {
   /** Draws what stands now, in the next frame. */
   redraw() {
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#painter?.draw(this.#view, this.#marked));
+    this.#frame = requestAnimationFrame(() => {
+      const began = performance.now();
+      this.#painter?.draw(this.#view, this.#marked);
+      this.#cost_ms = performance.now() - began;
+    });
+  }
+
+  #redrawMoving() {
+    if (this.#cost_ms < SMOOTH_MS) return this.redraw();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#resting);
+    this.#frame = requestAnimationFrame(() => this.#painter?.draw(this.#view, this.#marked, true));
+    this.#resting = setTimeout(() => this.redraw(), REST_MS);
   }
 
   /**
@@ -173,7 +191,7 @@ export class SeatMap extends HTMLElement {
     this.#isHome = scale <= least * 1.001;
     this.toggleAttribute("data-home", this.#isHome);
     this.dataset.level = this.#pitch < SEATS_PX ? "sections" : "seats";
-    this.redraw();
+    this.#redrawMoving();
   }
 
   /**

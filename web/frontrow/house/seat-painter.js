@@ -1,6 +1,6 @@
 // Draws the seats of a house: dots from far away, from near each as the chair that it is.
 
-import { tierColour, word } from "./ink.js";
+import { tierColour } from "./ink.js";
 import { BLOCKED, HELD, SOLD } from "./seats.js";
 import { NUMBERS_PX, ROWS_PX, SEATS_PX } from "./view.js";
 
@@ -35,11 +35,13 @@ export class SeatPainter {
    * @param {import("./shapes.js").Box} part of the plan that is seen
    * @param {number} pitch between neighbours, in CSS pixels
    * @param {number} tier shown alone; -1 all
+   * @param {boolean} isQuick
    */
-  draw(view, part, pitch, tier) {
+  draw(view, part, pitch, tier, isQuick) {
     this.#sort(part, tier);
     if (pitch < SEATS_PX) this.#drawDots(view, pitch);
     else this.#drawSeats(view, pitch);
+    if (pitch >= ROWS_PX && !isQuick) this.#signSeats(view, pitch);
   }
 
   /**
@@ -108,7 +110,6 @@ export class SeatPainter {
       if (kind !== OF_SOLD) context.stroke();
       context.globalAlpha = 1;
     }
-    if (pitch >= ROWS_PX) this.#signSeats(view, pitch);
   }
 
   /**
@@ -145,6 +146,11 @@ export class SeatPainter {
       if (kind === OF_SOLD || kind === OF_BLOCKED) continue;
       const isMine = kind === OF_CHOSEN || kind === OF_OWN;
       const colour = kind === OF_HELD ? this.ink.soft : this.ink.paper;
+      // Once for all of a pile: reading a font costs more than writing with it.
+      context.font = `500 ${size}px ${this.ink.font}`;
+      context.textAlign = "center";
+      context.textBaseline = "middle";
+      context.fillStyle = context.strokeStyle = colour;
       for (const position of positions) {
         const [cx, cy] = [(x[position] ?? 0) * view.scale + view.x, (y[position] ?? 0) * view.scale + view.y];
         const special = kinds.get(position);
@@ -159,11 +165,10 @@ export class SeatPainter {
         } else if (special !== undefined) {
           context.beginPath();
           context.arc(cx, cy, pitch * 0.16, 0, 2 * Math.PI);
-          context.fillStyle = context.strokeStyle = colour;
           context.lineWidth = Math.max(1, pitch * 0.07);
           if (special === "accessible") context.fill();
           else context.stroke();
-        } else if (pitch >= NUMBERS_PX) word(this.#context, numbers[position] ?? "", cx, cy + 0.5, { size: size, colour: colour, font: this.ink.font, weight: 500 });
+        } else if (pitch >= NUMBERS_PX) context.fillText(numbers[position] ?? "", cx, cy + 0.5);
       }
     }
   }

@@ -1,11 +1,12 @@
 // What stands behind the tabs of /frontrow. Loaded when somebody gets near to it.
 
-import { one } from "/assets/dom.js";
+import { html, one } from "/assets/dom.js";
 import { TabSet } from "/assets/components/tab-set.js";
 import { Audits } from "./audits.js";
 import { Chaos } from "./chaos.js";
 import { Comparison } from "./comparison.js";
 
+document.head.append(html("link", { rel: "stylesheet", href: "/frontrow/lab/faults.css" }));
 const audits = new Audits();
 new Comparison();
 new Chaos((audit) => audits.show(audit));
