@@ -1,16 +1,29 @@
 """The deep dives in a real browser: no error on any of them, small, and their demonstrations work in place."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from host.http.writing import ARTICLES
+from host.testing import host_process
 from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.browser
 
 FIRST_LOAD_BYTES_MAX = 150_000
+
+
+@pytest.fixture(scope="module")
+def host_url(
+    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A host with all systems, whose board may be killed as soon as it is up."""
+    urls = {"postgres_url": module_postgres_url, "redis_url": redis_server_url}
+    sets = ("plugins.liveboard.crash_interval=1ms",)
+    with host_process(**urls, data_dir=tmp_path_factory.mktemp("host"), sets=sets) as host:
+        yield host.url
 
 
 def test_articles_open_without_an_error_are_small_and_fit_a_phone(open_page: Open) -> None:
@@ -60,3 +73,11 @@ def test_demonstrations_run_in_place(open_page: Open) -> None:
     card.locator("[data-prove]").click()
     expect(card.locator("verdict-mark")).to_have_text("Holds")
     expect(card.locator("[data-outcome]")).to_contain_text("1 booked, 999 rejected, 0 oversold")
+
+
+def test_a_plugin_killed_from_an_article_comes_back_alone(open_page: Open) -> None:
+    page = demonstration(open_page, "trio-host", "crash")
+    page.get_by_role("button", name="Kill the board").click()
+    said = page.locator('[data-demo="crash"] [data-said]')
+    expect(said).to_contain_text("liveboard was back after", timeout=60_000)
+    expect(said).to_contain_text("None of the 3 other plugins was restarted.")

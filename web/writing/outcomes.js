@@ -8,7 +8,7 @@ export const OUTCOMES = {
     `${booked} booked, ${rejected} rejected, ${oversold} oversold, in ${span(elapsed_ms)} from the gun to the last verdict.`,
   raft: ({ old_leader, new_leader, failover_ms, term, lost, acknowledged }) =>
     (new_leader ? `n${new_leader} took over from n${old_leader} in ${span(failover_ms)}, in term ${term}.` : `Nobody took over from n${old_leader}.`) +
-    ` ${lost} of ${counted(acknowledged, "acknowledged write")} were lost.`,
+    ` ${lost} of ${counted(acknowledged, "acknowledged write")} lost.`,
   liveboard: ({ converged, seeds, operations, counts, elapsed_ms }) =>
     `${converged} of ${counted(seeds, "network")} converged, with ${counted(operations, "operation")} saved` +
     `${typeof counts?.lost === "number" ? ` and ${counted(counts.lost, "message")} lost on the way` : ""}, in ${span(elapsed_ms)}.`,
