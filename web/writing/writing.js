@@ -2,7 +2,7 @@
 
 import { ProofCard } from "/assets/components/proof-card.js";
 import { LiveNumber } from "/assets/components/live-number.js";
-import { write } from "/assets/dom.js";
+import { one, write } from "/assets/dom.js";
 import { explain } from "/assets/fetch.js";
 import { uptime } from "/assets/format.js";
 import { follow } from "/assets/overview.js";
@@ -38,11 +38,11 @@ for (const card of document.querySelectorAll("proof-card")) {
 
 if (document.querySelector("host-score") !== null) void import("/assets/components/host-score.js");
 
-/** @type {Map<HTMLElement, boolean>} */
-const waiting = new Map();
+/** Those that are wanted and not set up yet. @type {Set<HTMLElement>} */
+const waiting = new Set();
 for (const section of document.querySelectorAll("[data-demo]")) {
   if (!(section instanceof HTMLElement) || section.querySelector("[data-said]") === null) continue;
-  void wanted([section]).then(() => waiting.set(section, true));
+  void wanted([section]).then(() => waiting.add(section));
 }
 
 follow({
@@ -52,8 +52,13 @@ follow({
     show("lag", host.loop_lag_ms ?? null, measured_at);
     show("tasks", host.tasks ?? null, measured_at);
     const states = new Map(host.plugins.map(({ name, state }) => [name, state]));
-    for (const section of [...waiting.keys()]) {
-      if (!RUNNING.has(states.get(section.dataset.plugin ?? "") ?? "")) continue;
+    for (const section of [...waiting]) {
+      const plugin = section.dataset.plugin ?? "";
+      const state = states.get(plugin) ?? "gone";
+      if (!RUNNING.has(state)) {
+        write(saidIn(section), `${plugin} is ${state}: this can be run once it is ready.`);
+        continue;
+      }
       waiting.delete(section);
       void begin(section);
     }
@@ -62,7 +67,8 @@ follow({
 
 /** @param {HTMLElement} section */
 async function begin(section) {
-  const said = /** @type {HTMLElement} */ (section.querySelector("[data-said]"));
+  const said = saidIn(section);
+  write(said, "");
   const demo = DEMOS[section.dataset.demo ?? ""];
   try {
     await demo?.(section, (words) => write(said, words));
@@ -70,6 +76,11 @@ async function begin(section) {
   } catch (error) {
     write(said, `The demonstration could not be set up. ${inWords(error)}`);
   }
+}
+
+/** @param {HTMLElement} section */
+function saidIn(section) {
+  return one("[data-said]", HTMLElement, section);
 }
 
 /**
