@@ -3,6 +3,7 @@
 import getpass
 import json
 import sys
+import uuid
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -17,6 +18,7 @@ from plugins.frontrow.controls import open_bench, run_all
 from plugins.frontrow.core.samples import SAMPLES
 from plugins.frontrow.operators import SALE_STATES
 from plugins.frontrow.order_store import NoOrder
+from plugins.frontrow.reconciliation import reconcile
 from plugins.frontrow.samples_on_sale import sample_venue
 from plugins.frontrow.service import FrontRow
 from plugins.frontrow.venue_plan import VenuePlan
@@ -136,8 +138,8 @@ def _refund_arguments(parser: ArgumentParser) -> None:
 
 async def _refund(front_row: FrontRow, given: Namespace) -> int:
     try:
-        order, _ = await front_row.operators.refund(given.order, given.reason, getpass.getuser())
-    except NoOrder as error:
+        order, _ = await front_row.operators.refund(str(uuid.UUID(given.order)), given.reason, getpass.getuser())
+    except (NoOrder, ValueError) as error:
         return _complain(str(error))
     _print({"order": order.id, "state": order.state, "refunded": order.refunded})
     return 0 if order.state in ("refunding", "refunded") else 1
@@ -157,6 +159,27 @@ async def _audit(front_row: FrontRow, given: Namespace) -> int:
     audit = await front_row.auditor.check("command")
     _print(audit)
     return 0 if audit["verdict"] == "holds" else 1
+
+
+async def _reconcile(front_row: FrontRow, given: Namespace) -> int:
+    assert front_row.checkout is not None
+    found = await reconcile(front_row.checkout.store, front_row.checkout.provider, given.event)
+    _print(found.document())
+    return 1 if found.differences else 0
+
+
+def _cancel_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("order")
+
+
+async def _cancel(front_row: FrontRow, given: Namespace) -> int:
+    assert front_row.checkout is not None
+    try:
+        order = await front_row.checkout.cancel(str(uuid.UUID(given.order)))
+    except (NoOrder, ValueError) as error:
+        return _complain(str(error))
+    _print({"order": order.id, "state": order.state})
+    return 0 if order.state == "cancelled" else 1
 
 
 async def _operations(front_row: FrontRow, given: Namespace) -> int:
@@ -187,7 +210,11 @@ COMMANDS: Final = (
     _command(
         "refund", "Give an order's money back.", _refund, _refund_arguments, "refund 6f1c… --reason 'the show is off'"
     ),
+    _command("cancel", "Give up an order that is not paid.", _cancel, _cancel_arguments, "cancel 6f1c…"),
     _command("orders", "All orders as CSV.", _orders, _orders_arguments, "orders --event 3 > orders.csv"),
+    _command(
+        "reconcile", "Compare orders with the payment provider's books.", _reconcile, _orders_arguments, "reconcile"
+    ),
     _command("audit", "Count the invariants of the house now.", _audit, _nothing, "audit"),
     _command(
         "controls",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SALE_STATES: Final = ("draft", "open", "paused", "closed")
 SEATS_MAX: Final = 5000
 EXPORT_PAGE: Final = 500
-_FIRST: Final = "00000000-0000-0000-0000-000000000000"
+FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 _LOG: Final = "INSERT INTO frontrow.operations (actor, action, event_id, detail) VALUES (%s, %s, %s, %s)"
 _SET_STATE: Final = """
@@ -119,7 +119,7 @@ class Operators:
     async def export(self, event_id: int | None) -> AsyncIterator[str]:
         """All orders as CSV, page by page, so that any number of them takes little memory."""
         yield _line(EXPORT_FIELDS)
-        after = _FIRST
+        after = FIRST
         while page := await self._checkout.store.page(event_id, after, EXPORT_PAGE):
             yield "".join(_line(_cells(order)) for order in page)
             after = page[-1].id

@@ -60,8 +60,6 @@ class Ledger(Protocol):
 
     async def of_order(self, order_id: str) -> Entry | None: ...
 
-    async def of_orders(self, order_ids: list[str]) -> list[Entry]: ...
-
     async def save(self, entry: Entry) -> None: ...
 
 
@@ -86,9 +84,6 @@ class PostgresLedger:
 
     async def of_order(self, order_id: str) -> Entry | None:
         return await self._finds.ask(order_id) if _is_uuid(order_id) else None
-
-    async def of_orders(self, order_ids: list[str]) -> list[Entry]:
-        return [Entry(*row) for row in await self._postgres.fetch_all(_OF_ORDERS, [order_ids])]
 
     async def save(self, entry: Entry) -> None:
         await self._saves.ask(entry)
@@ -136,9 +131,6 @@ class MemoryLedger:
 
     async def of_order(self, order_id: str) -> Entry | None:
         return self._of_order.get(order_id)
-
-    async def of_orders(self, order_ids: list[str]) -> list[Entry]:
-        return [self._of_order[order_id] for order_id in order_ids if order_id in self._of_order]
 
     async def save(self, entry: Entry) -> None:
         self._entries[entry.id] = self._of_order[entry.order_id] = entry

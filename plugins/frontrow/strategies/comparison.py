@@ -179,7 +179,9 @@ class Comparisons:
         """The document of a comparison, running or not; None when there is none."""
         if self.live is not None and self.live.document["comparison_id"] == comparison_id:
             return self.live.document
-        found: dict[str, Any] | None = await self._postgres.fetch_value(_FIND, [comparison_id.replace("\x00", "\ufffd")])
+        found: dict[str, Any] | None = await self._postgres.fetch_value(
+            _FIND, [comparison_id.replace("\x00", "\ufffd")]
+        )
         return found
 
     async def latest(self, limit: int) -> list[dict[str, Any]]:

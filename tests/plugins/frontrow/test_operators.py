@@ -150,10 +150,20 @@ async def test_commands_do_what_their_routes_do(shop, front_row, capsys, tmp_pat
     assert (code, json.loads(out)["refunded"]) == (0, 5000)
     assert order["id"] in (await run(front_row, capsys, "orders"))[1]
     assert (await run(front_row, capsys, "audit"))[0] == 0
+    waiting = await shop.order(1)
+    assert (await run(front_row, capsys, "cancel", waiting["id"]))[0] == 0
+    code, out = await run(front_row, capsys, "reconcile")
+    assert (code, json.loads(out)) == (0, {"orders": 2, "under_way": 0, "differences": []})
+    await front_row.ctx.postgres.execute("UPDATE frontrow.simulated_payments SET captured = captured - 1, refunded = 0")
+    code, out = await run(front_row, capsys, "reconcile")
+    assert (code, [each["what"] for each in json.loads(out)["differences"]]) == (1, ["captured", "refunded"])
     code, out = await run(front_row, capsys, "operations", "--event", str(shop.event_id))
     assert [line["action"] for line in json.loads(out)] == ["refund", "block"]
 
 
-@pytest.mark.parametrize("words", [("sale", "99", "open"), ("import", "/nowhere"), ("put-on-sale", "99", "x")])
+@pytest.mark.parametrize(
+    "words",
+    [("sale", "99", "open"), ("import", "/nowhere"), ("put-on-sale", "99", "x"), ("refund", "x"), ("cancel", "x")],
+)
 async def test_command_that_cannot_says_so_and_exits_1(front_row, capsys, words):
     assert (await run(front_row, capsys, *words))[0] == 1
