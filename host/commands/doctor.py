@@ -2,8 +2,10 @@
 
 import os
 import resource
+import stat
 import sys
 import tempfile
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +33,13 @@ PYTHON_MIN: Final = (3, 11)
 CONNECT_TIMEOUT_S: Final = 3.0
 # Beside the connections: files, sockets of servers and pools, pipes to children.
 DESCRIPTORS_SPARE: Final = 200
+# Hosts whose clocks differ by more show each other's deadlines and "last heard" wrongly.
+CLOCK_SKEW_MAX_S: Final = 1.0
+
+# What the superuser's reserve and the connections that are open leave, this look's own not counted.
+_POSTGRES_ROOM: Final = """
+    SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') + 1"""
 
 _MARKS: Final[dict[str, tuple[str, Style]]] = {
     "ok": ("✓", "green"),
@@ -83,9 +92,16 @@ def examine(arguments: Namespace) -> Iterator[Finding]:
     yield from check_plugins(inventory)
     yield check_port(settings)
     yield check_admin(settings)
+    yield check_names(settings)
     yield check_data_dir(settings.data.dir)
-    yield check_postgres(settings.postgres.url)
-    yield check_redis(settings.redis.url)
+    postgres = check_postgres(settings.postgres.url)
+    yield postgres
+    if postgres.state == "ok" and not settings.postgres.url.is_embedded:
+        yield from check_postgres_server(settings.postgres.url, pool_connections(inventory, settings))
+    answers = check_redis(settings.redis.url)
+    yield answers
+    if answers.state == "ok" and not settings.redis.url.is_embedded:
+        yield check_redis_memory(settings.redis.url)
     yield check_descriptors(settings.server.limits.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
@@ -152,6 +168,20 @@ def check_admin(settings: Settings) -> Finding:
     )
 
 
+def check_names(settings: Settings) -> Finding:
+    """Whether a site that others can reach answers to its own names alone."""
+    if settings.server.allowed_hosts:
+        return Finding("names", "ok", ", ".join(settings.server.allowed_hosts))
+    if settings.server.is_loopback:
+        return Finding("names", "ok", "localhost and IP addresses, for only this machine can reach the listener")
+    return Finding(
+        "names",
+        "warning",
+        f"{settings.server.host} can be reached from elsewhere, and the site answers to any name",
+        'set allowed_hosts = ["the.name.of.the.site"] under [server]',
+    )
+
+
 def check_data_dir(folder: Path) -> Finding:
     """Whether the data folder, or the one in which it would be made, can be written to."""
     existing = folder.absolute()
@@ -163,6 +193,11 @@ def check_data_dir(folder: Path) -> Finding:
     except OSError as error:
         reason = error.strerror or str(error)
         return Finding("data folder", "failure", f"{folder.absolute()}: {reason.lower()}", "set [data] dir")
+    # Everybody may write to /tmp and its like, but no one may remove another's files there: the sticky bit.
+    mode = existing.stat().st_mode
+    if existing == folder.absolute() and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        found = f"{existing}: every user of this machine may change it"
+        return Finding("data folder", "warning", found, f"chmod o-w {existing}")
     return Finding("data folder", "ok", str(folder.absolute()))
 
 
@@ -192,6 +227,72 @@ def check_postgres(url: ServiceUrl) -> Finding:
         reason = "the URL is malformed" if malformed else str(error).strip().splitlines()[0]
         return Finding("Postgres", "failure", reason, 'check [postgres] url, or set it to "embedded"')
     return Finding("Postgres", "ok", found)
+
+
+def pool_connections(inventory: Inventory, settings: Settings) -> int:
+    """How many connections to Postgres the plugins of one host may hold together."""
+    total = 0
+    for plugin in inventory.ordered:
+        own, config = inventory.configured[plugin.name]
+        if "postgres" in plugin.services(config):
+            total += own.postgres_connections_max or settings.postgres.connections_max
+    return total
+
+
+def check_postgres_server(url: ServiceUrl, needed: int) -> Iterator[Finding]:
+    """Whether a Postgres that answers has room for one host's connections, and the same time as this machine."""
+    try:
+        with psycopg.connect(url.reveal(), connect_timeout=int(CONNECT_TIMEOUT_S)) as connection:
+            row = connection.execute(_POSTGRES_ROOM).fetchone()
+            before_s = time.time()
+            clock = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+            after_s = time.time()
+    except psycopg.Error:
+        yield Finding("Postgres", "failure", "it was lost while it was looked at", "try again")
+        return
+    assert row is not None
+    assert clock is not None
+    yield judge_room(needed, row[0])
+    # The server read its clock somewhere between the two moments.
+    yield judge_clock(max(before_s - clock[0], clock[0] - after_s, 0.0))
+
+
+def judge_room(needed: int, room: int) -> Finding:
+    """Whether one host's connections fit beside those that others hold now."""
+    found = f"room for {room} more connections, and this host may open {needed}"
+    if needed <= room:
+        return Finding("connections", "ok", found)
+    mend = "raise max_connections in postgresql.conf, or lower connections_max under [postgres]"
+    return Finding("connections", "warning", found, mend)
+
+
+def judge_clock(skew_s: float) -> Finding:
+    """Whether this machine and the database agree about the time."""
+    if skew_s <= CLOCK_SKEW_MAX_S:
+        return Finding("clock", "ok", f"that of Postgres, within {CLOCK_SKEW_MAX_S:g} s")
+    found = f"at least {skew_s:.1f} s away from that of Postgres"
+    return Finding("clock", "warning", found, "let both machines keep time by NTP")
+
+
+def check_redis_memory(url: ServiceUrl) -> Finding:
+    """Whether a Redis that answers keeps what it was given: it holds locks and seats, which must not be evicted."""
+    timeouts = {"socket_timeout": CONNECT_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    try:
+        with redis.Redis.from_url(url.reveal(), **timeouts) as client:
+            memory = client.info("memory")
+    except redis.RedisError:
+        return Finding("Redis memory", "failure", "it was lost while it was looked at", "try again")
+    return judge_redis_memory(memory.get("maxmemory_policy", "noeviction"), memory.get("maxmemory", 0))
+
+
+def judge_redis_memory(policy: str, bytes_max: int) -> Finding:
+    """Whether a Redis under this `maxmemory-policy` may drop what it holds."""
+    if policy == "noeviction":
+        return Finding("Redis memory", "ok", "nothing is evicted")
+    found = f"maxmemory-policy is {policy}: what it holds may be dropped" + (
+        " once its memory is full" if bytes_max else ", should maxmemory be set"
+    )
+    return Finding("Redis memory", "warning", found, "CONFIG SET maxmemory-policy noeviction")
 
 
 def check_redis(url: ServiceUrl) -> Finding:

@@ -13,16 +13,23 @@ from host.commands.doctor import (
     check_admin,
     check_data_dir,
     check_descriptors,
+    check_names,
     check_plugins,
     check_port,
     check_postgres,
+    check_postgres_server,
     check_python,
     check_quart_pair,
     check_redis,
+    check_redis_memory,
+    judge_clock,
+    judge_redis_memory,
+    judge_room,
+    pool_connections,
 )
 from host.config import load_settings
 from host.errors import PluginError
-from host.inventory import Inventory
+from host.inventory import Inventory, take_inventory
 from host.secret import ServiceUrl
 from host.settings import Settings
 
@@ -79,6 +86,56 @@ def test_data_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     assert check_data_dir(tmp_path / "file").state == "failure"
     assert check_data_dir(Path("/proc/nowhere")).state == "failure"
+
+
+@pytest.mark.parametrize(
+    ("sets", "state"),
+    [
+        ([], "ok"),
+        (["server.host=0.0.0.0"], "warning"),
+        (["server.host=0.0.0.0", 'server.allowed_hosts=["quartet.example"]'], "ok"),
+    ],
+)
+def test_site_that_others_reach_wants_its_names(sets: list[str], state: str) -> None:
+    assert check_names(settings_with(*sets)).state == state
+
+
+def test_data_folder_that_everybody_may_change_is_a_warning(tmp_path: Path) -> None:
+    assert check_data_dir(tmp_path).state == "ok"
+    tmp_path.chmod(0o777)
+    assert check_data_dir(tmp_path).state == "warning"
+    # A folder that is to be made in it gets permissions of its own.
+    assert check_data_dir(tmp_path / "data").state == "ok"
+    tmp_path.chmod(0o1777)
+    assert check_data_dir(tmp_path).state == "ok"
+
+
+def test_pools_of_the_enabled_plugins_are_added_up() -> None:
+    sets = [f"plugins.{name}.enabled=false" for name in ("gateway", "liveboard", "raft")]
+    settings = settings_with(*sets, "postgres.connections_max=7")
+    assert pool_connections(take_inventory(settings, safe_mode=True), settings) == 7
+    settings = settings_with(*sets, "plugins.frontrow.postgres_connections_max=9")
+    assert pool_connections(take_inventory(settings, safe_mode=True), settings) == 9
+
+
+def test_more_connections_than_postgres_has_room_for_are_a_warning(postgres_url: str) -> None:
+    assert judge_room(40, 40).state == "ok"
+    assert judge_room(41, 40).state == "warning"
+    room, clock = check_postgres_server(ServiceUrl(postgres_url), 1)
+    assert (room.state, clock.state) == ("ok", "ok")
+    room, _ = check_postgres_server(ServiceUrl(postgres_url), 100_000)
+    assert room.state == "warning"
+
+
+@pytest.mark.parametrize(("skew_s", "state"), [(0.0, "ok"), (1.0, "ok"), (1.5, "warning")])
+def test_clock_that_differs_from_that_of_postgres_is_a_warning(skew_s: float, state: str) -> None:
+    assert judge_clock(skew_s).state == state
+
+
+def test_redis_that_may_evict_is_a_warning(redis_url: str) -> None:
+    assert check_redis_memory(ServiceUrl(redis_url)).state == "ok"
+    assert judge_redis_memory("allkeys-lru", 0).found.endswith("should maxmemory be set")
+    assert judge_redis_memory("volatile-ttl", 1 << 30).state == "warning"
 
 
 @pytest.mark.parametrize(("descriptors_max", "state"), [(1024, "warning"), (10_200, "ok"), (-1, "ok")])
