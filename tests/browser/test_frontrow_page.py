@@ -23,7 +23,7 @@ def choose(page: Page, preset: str) -> None:
 
 
 def field(page: Page, name: str) -> Locator:
-    return page.get_by_role("spinbutton", name=name)
+    return page.locator("#stampede").get_by_role("spinbutton", name=name)
 
 
 def expect_result(page: Page, booked: int, rejected: int, oversold: int = 0) -> None:
@@ -229,7 +229,7 @@ def test_refusal_is_told_with_what_to_do_next(open_page: Open, status: int, head
     page.unroute("**/api/frontrow/stampede")
     fire(page)
     expect(main_verdict(page)).to_have_text("Holds")
-    expect(page.locator("problem-note")).to_be_hidden()
+    expect(page.locator(".opening problem-note")).to_be_hidden()
 
 
 def test_what_the_host_refuses_is_marked_at_its_field(open_page: Open) -> None:

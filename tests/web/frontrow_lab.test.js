@@ -43,7 +43,7 @@ test("a run of which nothing is known yet has a course", () => {
 test("what a fault came to is told in figures, and what is not known as such", () => {
   const figures = Object.fromEntries(figuresOf({ run: RUN, recovered_ms: null }));
   assert.equal(figures["holds lost"], "3");
-  assert.equal(figures["found out since"], "2");
+  assert.equal(figures["outcomes found out"], "2");
   assert.equal(figures["servers back after"], "–");
   assert.equal(Object.fromEntries(figuresOf({ run: null, recovered_ms: 5 })).booked, "–");
 });

@@ -171,15 +171,13 @@ export class HousePainter {
    */
   #nameSections(sections, view, pitch) {
     if (this.#plan.sections.length === 1 || pitch >= ROWS_PX) return;
+    // All of them or none, and alike: in the narrowest section there must be room for its name.
+    const room = Math.min(...this.#plan.sections.map(({ box }) => Math.min(box.right - box.left, box.bottom - box.top))) * view.scale;
+    const size = Math.min(room * 0.32, 14);
+    if (size < 9) return;
     for (const section of sections) {
-      const { box, middle, name } = section;
-      const room = Math.min(box.right - box.left, box.bottom - box.top) * view.scale;
-      const size = Math.min(Math.max(room * 0.28, 9), 14);
-      this.#context.font = `600 ${size}px ${this.#ink.font}`;
-      if (name === "" || this.#context.measureText(name).width > room * 0.92) continue;
-      const [x, y] = [middle.x * view.scale + view.x, middle.y * view.scale + view.y];
       const free = this.#seats.freeIn[this.#plan.sections.indexOf(section)] ?? 0;
-      this.#plate(name, x, y, size, free === 0);
+      this.#plate(section.name, section.middle.x * view.scale + view.x, section.middle.y * view.scale + view.y, size, free === 0);
     }
   }
 

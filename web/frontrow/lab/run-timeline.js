@@ -15,14 +15,16 @@ export class RunTimeline extends HTMLElement {
       svg("path", { d: course.booked, class: "course-booked" }),
       ...course.faults.map(({ share }) => svg("line", { x1: share * 100, x2: share * 100, y1: 0, y2: 100, class: "course-fault" })),
     );
-    const labels = course.faults.map(({ name, at_ms, share }) => {
-      const label = html("span", { class: "course-label", "data-side": share > 0.6 ? "left" : "right" }, html("span", { "aria-hidden": "true" }, "▼ "), `${name} at ${span(at_ms)}`);
-      label.style.setProperty("--share", `${share * 100}%`);
-      return label;
+    const marks = course.faults.map(({ share }) => {
+      const mark = html("span", { class: "course-mark", "aria-hidden": "true" }, "▼");
+      mark.style.setProperty("--share", `${share * 100}%`);
+      return mark;
     });
+    const labels = course.faults.map(({ name, at_ms }) => html("p", { class: "course-label" }, html("span", { "aria-hidden": "true" }, "▼ "), `${name} at ${span(at_ms)}`));
     const struck = course.faults.map(({ name, at_ms, inTime }) => ` ${name} struck at ${span(at_ms)}${inTime ? "" : ", after the last verdict"}.`).join("");
-    const stage = html("div", { class: "course", role: "img", "aria-label": `From the gun to the last verdict in ${span(course.elapsed_ms)}.${struck}` }, picture, ...labels);
+    const stage = html("div", { class: "course", role: "img", "aria-label": `From the gun to the last verdict in ${span(course.elapsed_ms)}.${struck}` }, picture, ...marks);
     this.replaceChildren(
+      ...labels,
       stage,
       html("p", { class: "course-axis small soft" }, html("span", {}, "the gun"), html("span", { class: "course-key" }, html("i", { class: "key-booked" }), "seats sold ", html("i", { class: "key-rejected" }), "turned away"), html("span", {}, span(course.elapsed_ms))),
     );

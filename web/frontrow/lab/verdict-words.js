@@ -24,8 +24,8 @@ export function figuresOf({ run, recovered_ms }) {
     ["sold twice", count(run?.oversold)],
     ["left over", count(run?.undersold)],
     ["holds lost", count(run?.holds_lost)],
-    ["answers lost", count(run?.unknowns)],
-    ["found out since", count(run?.unknowns_resolved)],
+    ["claims unanswered", count(run?.unknowns)],
+    ["outcomes found out", count(run?.unknowns_resolved)],
     ["servers back after", recovered_ms === null ? MISSING : span(recovered_ms)],
   ];
 }
