@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from host.api import Postgres
 
 SALE_STATES: Final = ("draft", "open", "paused", "closed")
-SEATS_MAX: Final = 5000
+SEATS_MAX: Final = 1000
 EXPORT_PAGE: Final = 500
 FIRST: Final = "00000000-0000-0000-0000-000000000000"
 

@@ -80,20 +80,25 @@ class Shop:
         self.front_row.provider.hurry(order["id"])
 
     async def report(self, order, kind, *, event=None, secret=None, **sums):
-        body = json.dumps(
-            {
-                "id": event or f"evt_{uuid.uuid4()}",
-                "type": kind,
-                "payment_id": f"pay_of_{order['id']}",
-                "order_id": order["id"],
-                "amount": order["price"],
-                **({"authorised": 0, "captured": 0, "refunded": 0} | sums),
-            }
-        ).encode()
+        return await self.send_report(event_of(order, kind, event, **sums), secret)
+
+    async def send_report(self, document, secret=None):
+        body = json.dumps(document).encode()
         if secret is None:
             secret = payment_secret(self.front_row.settings, await self.front_row.inventory.installation())
         headers = {"content-type": "application/json", HEADER: sign(body, secret, round(time.time()))}
         return await self.client.post("/api/frontrow/payments/events", content=body, headers=headers)
+
+
+def event_of(order, kind, event=None, **sums):
+    return {
+        "id": event or f"evt_{uuid.uuid4()}",
+        "type": kind,
+        "payment_id": f"pay_of_{order['id']}",
+        "order_id": order["id"],
+        "amount": order["price"],
+        **({"authorised": 0, "captured": 0, "refunded": 0} | sums),
+    }
 
 
 async def opened(front_row, **house):
@@ -326,6 +331,25 @@ async def test_report_counts_once_however_often_it_comes(shop):
     answers = [await shop.report(order, "payment.authorised", event="evt_1", authorised=5000) for _ in range(3)]
     assert [answer.json()["noted"] for answer in answers] == [True, False, False]
     assert await shop.value("SELECT count(*) FROM frontrow.payment_events WHERE order_id = %s", order["id"]) == 1
+
+
+async def test_events_that_come_in_one_report_are_each_noted_once(shop):
+    orders = [await shop.order(place, method="instant") for place in (0, 1)]
+    events = [event_of(order, "payment.captured", authorised=5000, captured=5000) for order in orders]
+    first, again = [await shop.send_report({"events": events}) for _ in range(2)]
+    assert [answer.json()["noted"] for answer in (first, again)] == [2, 0]
+    for order in orders:
+        await shop.until(order, "confirmed")
+
+
+async def test_report_with_an_event_of_nobodys_order_is_404_and_the_others_are_noted(shop):
+    order = await shop.order(0, method="instant")
+    events = [
+        event_of(order, "payment.captured", authorised=5000, captured=5000),
+        event_of(order | {"id": str(uuid.uuid4())}, "payment.captured"),
+    ]
+    assert (await shop.send_report({"events": events})).status_code == 404
+    await shop.until(order, "confirmed")
 
 
 async def test_reports_in_the_wrong_order_end_where_the_right_order_does(shop):
