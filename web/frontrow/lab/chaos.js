@@ -4,7 +4,7 @@ import { ProblemNote } from "/assets/components/problem-note.js";
 import { VerdictMark } from "/assets/components/verdict-mark.js";
 import { html, one, write } from "/assets/dom.js";
 import { Problem, requestJson } from "/assets/fetch.js";
-import { ago, count, toDate } from "/assets/format.js";
+import { ago, count, MISSING, toDate } from "/assets/format.js";
 import { followRun } from "../runner.js";
 import { RunTimeline } from "./run-timeline.js";
 import { figuresOf, struckWords } from "./verdict-words.js";
@@ -116,8 +116,11 @@ export class Chaos {
   #show(answer) {
     const { run, audit, verdict } = answer;
     write(this.#phase, `${answer.title}: ${answer.sentence}`);
-    if (run !== null) this.#timeline.show(run);
-    const tally = html("dl", { class: "tally chaos-tally" }, ...figuresOf(answer).map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+    // Of a run whose host died there is no course, and of its figures only those that the tables know.
+    if (run?.timeline.length > 1) this.#timeline.show(run);
+    else this.#timeline.hidden = true;
+    const known = figuresOf(answer).filter(([, value]) => value !== MISSING);
+    const tally = html("dl", { class: "tally chaos-tally" }, ...known.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
     const judged = html(
       "ul",
       { class: "judged" },
