@@ -87,7 +87,10 @@ async function start() {
       return [plan.labelOf(seat), kind, tier?.name, tier?.price === null ? "" : money(tier?.price ?? 0, plan.currency), stands].filter(Boolean).join(" · ");
     }
     const found = plan.sections[section];
-    if (found !== undefined && plan.sections.length > 1) return `Section ${found.name} · ${plan.tiers[found.rows[0]?.tier ?? 0]?.name ?? ""} · ${count(seats.freeIn[section])} of ${count(found.count)} free`;
+    if (found !== undefined && plan.sections.length > 1) {
+      const tier = plan.tiers[found.rows[0]?.tier ?? 0]?.name ?? "";
+      return `Section ${found.name} · ${tier} · ${count(seats.freeIn[section])} of ${count(found.count)} free`;
+    }
     return plan.areas.find(({ id }) => id === area)?.name ?? "";
   }
 

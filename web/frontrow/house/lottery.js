@@ -26,8 +26,9 @@ export async function checkLottery(draw, committed, subtle) {
   const lots = await Promise.all(tickets.map(async (ticket) => ({ ticket, lot: hex(await subtle.sign("HMAC", key, text.encode(ticket))) })));
   lots.sort((a, b) => (a.lot < b.lot ? -1 : a.lot > b.lot ? 1 : a.ticket < b.ticket ? -1 : 1));
   const placeOf = new Map(draw.places.map(({ ticket, place }) => [ticket, place]));
+  const when = committed === "" ? "is published" : "was published before the opening";
   return [
-    { name: committed === "" ? "The seed has the hash that is published." : "The seed has the hash that was published before the opening.", holds: seedHash === (committed || draw.seed_sha256) },
+    { name: `The seed has the hash that ${when}.`, holds: seedHash === (committed || draw.seed_sha256) },
     { name: "The tickets are those that were in at the opening.", holds: entrants === draw.entrants_sha256 },
     { name: "Every place is the one that seed and ticket give.", holds: lots.every(({ ticket }, place) => placeOf.get(ticket) === place + 1) },
   ];

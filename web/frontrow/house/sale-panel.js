@@ -107,7 +107,8 @@ export class SalePanel {
     if (sale.sentence !== before.sentence || sale.step !== before.step) this.#say(sale.sentence);
     this.#root.setAttribute("aria-busy", String(sale.step === "holding" || sale.step === "paying"));
     for (const id of ["held-list", "done-list"]) one(`#${id}`, HTMLOListElement, this.#root).replaceChildren(...this.#ownItems(sale, own));
-    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (this.#root.querySelectorAll("#pay button, #best button, .area-form button"))) button.disabled = sale.step === "paying" || sale.step === "holding";
+    const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (this.#root.querySelectorAll("#pay button, #best button, .area-form button"));
+    for (const button of buttons) button.disabled = sale.step === "paying" || sale.step === "holding";
     const pay = one("#pay-now", HTMLButtonElement, this.#root);
     write(pay, sale.step === "paying" ? "Paying …" : sale.price > 0 ? `Pay ${money(sale.price, sale.currency)}` : "Book");
     one(".cards", HTMLFieldSetElement, this.#root).hidden = sale.price === 0;
@@ -199,7 +200,8 @@ export class SalePanel {
     const row = this.#plan.rowAt(position);
     const tier = this.#plan.tiers[row.tier];
     const swatch = html("i", { class: "swatch", "data-tier": row.tier % 6 });
-    const name = html("span", { class: "basket-name" }, swatch, html("span", {}, this.#plan.labelOf(position), html("small", { class: "soft" }, tier?.price === null ? "" : ` ${tier?.name ?? ""}`)));
+    const kind = html("small", { class: "soft" }, tier?.price === null ? "" : ` ${tier?.name ?? ""}`);
+    const name = html("span", { class: "basket-name" }, swatch, html("span", {}, this.#plan.labelOf(position), kind));
     const price = html("span", { class: "figure" }, tier?.price === null ? "" : money(tier?.price ?? 0, this.#plan.currency));
     return html("li", {}, name, price, ...(button === undefined ? [] : [button]));
   }

@@ -121,11 +121,13 @@ export class Chaos {
     else this.#timeline.hidden = true;
     const known = figuresOf(answer).filter(([, value]) => value !== MISSING);
     const tally = html("dl", { class: "tally chaos-tally" }, ...known.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+    const page = run === null ? "" : html("a", { href: `/frontrow/runs/${encodeURIComponent(run.run_id)}` }, "its page");
+    const counted = audit === null ? "the house could not be counted" : `the whole house, counted ${ago(toDate(audit.checked_at), new Date())}`;
     const judged = html(
       "ul",
       { class: "judged" },
-      html("li", {}, mark(run === null ? "unknown" : (run.verdict ?? "unknown")), html("span", {}, "the run", run === null ? "" : html("a", { href: `/frontrow/runs/${encodeURIComponent(run.run_id)}` }, "its page"))),
-      html("li", {}, mark(audit?.verdict ?? "unknown"), html("span", {}, audit === null ? "the house could not be counted" : `the whole house, counted ${ago(toDate(audit.checked_at), new Date())}`)),
+      html("li", {}, mark(run?.verdict ?? "unknown"), html("span", {}, "the run", page)),
+      html("li", {}, mark(audit?.verdict ?? "unknown"), html("span", {}, counted)),
     );
     this.#result.replaceChildren(html("div", { class: "verdict-line" }, mark(verdict), html("p", {}, struckWords(answer))), tally, judged);
     this.#result.hidden = false;

@@ -20,7 +20,8 @@ export function courseOf(run) {
   const elapsed_ms = Math.max(run.elapsed_ms ?? 0, points.at(-1)?.t_ms ?? 0, 1);
   const x = (/** @type {number} */ t_ms) => (Math.min(1, t_ms / elapsed_ms) * 100).toFixed(2);
   const y = (/** @type {number} */ part, /** @type {number} */ all) => (100 - Math.min(1, part / Math.max(all, 1)) * 100).toFixed(2);
-  const line = (/** @type {"booked" | "rejected"} */ kind, /** @type {number} */ all) => points.map((point, place) => `${place === 0 ? "M" : "L"}${x(point.t_ms)} ${y(point[kind], all)}`).join("");
+  const line = (/** @type {"booked" | "rejected"} */ kind, /** @type {number} */ all) =>
+    points.map((point, place) => `${place === 0 ? "M" : "L"}${x(point.t_ms)} ${y(point[kind], all)}`).join("");
   return {
     elapsed_ms,
     rejected: `${line("rejected", run.buyers)}L${x(points.at(-1)?.t_ms ?? 0)} 100L0 100Z`,

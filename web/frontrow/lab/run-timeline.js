@@ -23,10 +23,11 @@ export class RunTimeline extends HTMLElement {
     const labels = course.faults.map(({ name, at_ms }) => html("p", { class: "course-label" }, html("span", { "aria-hidden": "true" }, "▼ "), `${name} at ${span(at_ms)}`));
     const struck = course.faults.map(({ name, at_ms, inTime }) => ` ${name} struck at ${span(at_ms)}${inTime ? "" : ", after the last verdict"}.`).join("");
     const stage = html("div", { class: "course", role: "img", "aria-label": `From the gun to the last verdict in ${span(course.elapsed_ms)}.${struck}` }, picture, ...marks);
+    const key = html("span", { class: "course-key" }, html("i", { class: "key-booked" }), "seats sold ", html("i", { class: "key-rejected" }), "turned away");
     this.replaceChildren(
       ...labels,
       stage,
-      html("p", { class: "course-axis small soft" }, html("span", {}, "the gun"), html("span", { class: "course-key" }, html("i", { class: "key-booked" }), "seats sold ", html("i", { class: "key-rejected" }), "turned away"), html("span", {}, span(course.elapsed_ms))),
+      html("p", { class: "course-axis small soft" }, html("span", {}, "the gun"), key, html("span", {}, span(course.elapsed_ms))),
     );
     this.hidden = false;
   }
