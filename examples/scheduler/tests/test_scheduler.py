@@ -85,6 +85,67 @@ async def test_each_due_time_runs_once_on_several_hosts(hosts: Any, sql: Any) ->
     assert rows[0] >= 3 * 61
 
 
+async def test_due_time_that_was_run_is_not_run_again_even_if_its_job_is_set_back(hosts: Any, sql: Any) -> None:
+    async with hosts(grace="1s") as host:
+        await host.http.put(f"{API}/jobs/a", json=NOTIFY | {"cron": "* * * * *", "missed": "all"})
+        for _ in range(2):
+            await sql(OVERDUE, "a")
+
+            async def caught_up() -> bool:
+                (waiting,) = await sql("SELECT count(*) FROM scheduler.jobs WHERE next_due <= now()")
+                (running,) = await sql("SELECT count(*) FROM scheduler.runs WHERE state = 'running'")
+                return waiting[0] == running[0] == 0
+
+            await until(caught_up)
+        done = await runs(host, "a")
+        metrics = (await host.http.get("/metrics")).text
+    assert len(done) >= 6
+    assert f'scheduler_runs_total{{state="done"}} {len(done)}.0' in metrics
+
+
+@asynccontextmanager
+async def slow_target() -> AsyncIterator[tuple[str, trio.Event, dict[str, int]]]:
+    """A server that answers 204 once the event is set; its URL, the event, and how many calls it has at once."""
+    release, calls = trio.Event(), {"now": 0, "peak": 0}
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            calls["now"] += 1
+            calls["peak"] = max(calls["peak"], calls["now"])
+            await release.wait()
+            calls["now"] -= 1
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, answer, [listener])
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}", release, calls
+        nursery.cancel_scope.cancel()
+
+
+async def test_run_that_outlived_its_lease_stays_unknown_and_no_more_run_at_once_than_may(hosts: Any, sql: Any) -> None:
+    async with slow_target() as (url, release, calls), hosts(http_targets=[url], running_max=1) as host:
+        job = NOTIFY | {"action": {"kind": "http", "url": url}}
+        for name in ("a", "b"):
+            assert (await host.http.put(f"{API}/jobs/{name}", json=job)).status_code == 200
+        await sql("UPDATE scheduler.jobs SET next_due = now()")
+
+        async def held() -> bool:
+            return calls["now"] == 1
+
+        await until(held)
+        await sql("UPDATE scheduler.runs SET state = 'unknown' WHERE state = 'running'")
+        release.set()
+
+        async def both_ended() -> list[str] | None:
+            states = [run["state"] for name in ("a", "b") for run in await runs(host, name)]
+            return states if len(states) == 2 and "running" not in states else None
+
+        assert sorted(await until(both_ended)) == ["done", "unknown"]
+        assert calls["peak"] == 1
+
+
 async def test_http_call_is_made_with_its_idempotency_key_and_a_bad_answer_is_a_failure(hosts: Any) -> None:
     async with hosts() as target, hosts(http_targets=[target.url]) as host:
         for name, path in (("good", "/livez"), ("bad", "/nowhere")):

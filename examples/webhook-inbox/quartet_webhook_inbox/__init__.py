@@ -35,6 +35,7 @@ def quartet_metrics() -> Iterable[Metric]:
     yield Metric("counter", "received_bytes_total", "Bytes of their bodies.")
     yield Metric("counter", "refused_total", "Calls refused because too many arrived at once.")
     yield Metric("counter", "replayed_total", "Calls sent on to a target that answered.")
+    yield Metric("gauge", "receiving", "Calls that arrive or are being stored, of receiving_max.")
     yield Metric("gauge", "tails", "Live tails that are open.")
 
 

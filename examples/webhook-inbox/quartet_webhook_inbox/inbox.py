@@ -86,10 +86,12 @@ class Inbox:
             self.ctx.metrics["refused_total"].inc()
             raise HttpProblem(503, "too many calls arrive at once", headers=_RETRY)
         self._receiving += 1
+        self.ctx.metrics["receiving"].set(self._receiving)
         try:
             yield
         finally:
             self._receiving -= 1
+            self.ctx.metrics["receiving"].set(self._receiving)
 
     @contextmanager
     def tail_counted(self, name: str) -> Iterator[None]:

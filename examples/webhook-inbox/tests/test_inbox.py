@@ -138,3 +138,28 @@ async def test_page_is_there(hosts: Any) -> None:
         script = await host.http.get("/webhooks/inbox.js")
     assert "<h1>Webhooks</h1>" in page.text
     assert script.status_code == 200
+
+
+async def test_one_call_more_than_may_arrive_at_once_is_sent_back(hosts: Any) -> None:
+    release = trio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        await release.wait()
+        yield b" and half"
+
+    async with hosts(receiving_max=1) as host, trio.open_nursery() as nursery:
+
+        async def held() -> None:
+            assert (await host.http.post("/hooks/a", content=body())).status_code == 202
+
+        nursery.start_soon(held)
+        with trio.fail_after(60):
+            while "webhook_inbox_receiving 1.0" not in (await host.http.get("/metrics")).text:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        refused = await host.http.post("/hooks/b")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        release.set()
+    async with hosts() as host:
+        (call,) = await calls(host, "a")
+        assert call["body"] == "half and half"
