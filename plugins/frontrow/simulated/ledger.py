@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _FIELDS: Final = "id, order_id::text, amount, currency, method, card, state, authorised, captured, refunded"
 _LOAD: Final = f"SELECT {_FIELDS} FROM frontrow.simulated_payments WHERE id = ANY(%s)"
 _OF_ORDERS: Final = f"SELECT {_FIELDS} FROM frontrow.simulated_payments WHERE order_id = ANY(%s::uuid[])"
+# The id is made of the order's, and the only unique column.
 _SAVE: Final = """
 INSERT INTO frontrow.simulated_payments AS known
        (id, order_id, amount, currency, method, card, state, authorised, captured, refunded)
@@ -22,7 +23,7 @@ SELECT * FROM json_to_recordset(%s::json)
            AS given (id text, order_id uuid, amount bigint, currency text, method text, card text, state text,
                      authorised bigint, captured bigint, refunded bigint)
  ORDER BY order_id
-ON CONFLICT (order_id) DO UPDATE
+ON CONFLICT (id) DO UPDATE
    SET card = excluded.card, state = excluded.state, authorised = greatest(known.authorised, excluded.authorised),
        captured = greatest(known.captured, excluded.captured), refunded = greatest(known.refunded, excluded.refunded)
 """

@@ -13,6 +13,7 @@ from host.api import OutcomeUnknown
 from plugins.frontrow.core.signature import HEADER, sign
 from plugins.frontrow.order_store import STEP_MANY, Move, OrderStore
 from plugins.frontrow.service import payment_secret
+from plugins.frontrow.simulated.ledger import Entry, PostgresLedger
 from tests.plugins.frontrow.conftest import eventually, open_front_row
 from tests.plugins.frontrow.houses import hold, open_house
 
@@ -481,3 +482,18 @@ async def test_without_its_condition_a_step_is_taken_from_anywhere(shop):
         await nursery.start(blind.run)
         assert (await blind.move(Move(order["id"], "expire")))[0].state == "expired"
         nursery.cancel_scope.cancel("done")
+
+
+async def test_books_kept_by_several_hosts_at_once_are_one(shop):
+    postgres = shop.front_row.ctx.postgres
+    ledgers = [PostgresLedger(postgres) for _ in range(4)]
+    async with trio.open_nursery() as nursery:
+        for ledger in ledgers:
+            await nursery.start(ledger.run)
+        async with trio.open_nursery() as saving:
+            for number in range(600):
+                entry = Entry(f"pay_{number}", str(uuid.UUID(int=number)), 100, "EUR", "card", "ok", authorised=100)
+                for ledger in ledgers:
+                    saving.start_soon(ledger.save, entry)
+        nursery.cancel_scope.cancel()
+    assert await postgres.fetch_value("SELECT count(*) FROM frontrow.simulated_payments") == 600
