@@ -37,7 +37,7 @@ WITH given AS (
            clock_timestamp() + make_interval(secs => pay_s), clock_timestamp() + make_interval(secs => pay_s),
            frontrow.step('held')
       FROM given ORDER BY hold_nonce
-    ON CONFLICT (hold_nonce) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING *
 )
 SELECT {_COLUMNS} FROM made AS known
