@@ -1,7 +1,7 @@
 """kill -9 of processes at random, under load: nothing acknowledged may be lost, and what clients saw must make sense.
 
 `python -m plugins.raft.process.chaos --seconds 60` runs three processes on this machine, and prints one JSON object.
-Each client appends its own numbered tokens to a few shared keys, one at a time, and reads now and then; a client whose
+Each client appends its own numbered tokens to shared keys, one at a time, and reads now and then; a client whose
 command got no answer becomes another client, as nobody knows what became of it. At the end all processes are killed,
 and started again: every acknowledged token must be in its key once, and the history must be linearizable.
 """
@@ -29,7 +29,8 @@ from plugins.raft.sim.history import OPEN_US, Seen
 from plugins.raft.sim.linearizability import judge
 
 ANSWER_TIMEOUT_S: Final = 3.0
-KEYS: Final = 16
+KEYS: Final = 128
+"""So many that few unanswered commands meet on one key: each of them doubles what a judge has to look through."""
 THINK_S: Final = 0.01
 
 
