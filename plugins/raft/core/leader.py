@@ -7,7 +7,16 @@ from plugins.raft.core.configuration import Configuration
 from plugins.raft.core.effects import Accepted, Changed
 from plugins.raft.core.follower import Follower
 from plugins.raft.core.inputs import Propose, TransferLeadership, Unreachable
-from plugins.raft.core.messages import COMMAND, CONFIGURATION, NOOP, AppendEntries, AppendResponse, Entry, TimeoutNow
+from plugins.raft.core.messages import (
+    COMMAND,
+    CONFIGURATION,
+    NOOP,
+    AppendEntries,
+    AppendResponse,
+    Entry,
+    SnapshotResponse,
+    TimeoutNow,
+)
 from plugins.raft.core.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from plugins.raft.core.quorum import joint_index
 from plugins.raft.core.settings import NEVER_US
@@ -185,17 +194,22 @@ class Leader(Follower):
 
     # --- Answers
 
-    def _on_append_response(self, message: AppendResponse) -> None:
-        if message.term != self.term:
-            if message.term > self.term:
-                self._follow(message.term, 0)
-            return
-        if self.role is not LEADER:
-            return
+    def _answered_by(self, message: AppendResponse | SnapshotResponse) -> Progress | None:
+        """The peer whose answer this leader was waiting for; of a newer term, it follows that term instead."""
+        if message.term > self.term:
+            self._follow(message.term, 0)
+            return None
+        if message.term < self.term or self.role is not LEADER:
+            return None
         peer = self.progress.get(message.sender)
+        if peer is not None:
+            peer.is_active = True
+        return peer
+
+    def _on_append_response(self, message: AppendResponse) -> None:
+        peer = self._answered_by(message)
         if peer is None:
             return
-        peer.is_active = True
         if message.round > peer.acked_round:
             peer.acked_round = message.round
             self._round_answered()

@@ -4,7 +4,6 @@ The bytes of a snapshot are held in memory. One snapshot is received at a time; 
 each names the byte wanted next, so that a lost or doubled chunk costs a heartbeat and nothing else.
 """
 
-from plugins.raft.core.base import LEADER
 from plugins.raft.core.configuration import decode_configuration, encode_configuration
 from plugins.raft.core.inputs import SnapshotTaken
 from plugins.raft.core.messages import AppendResponse, InstallSnapshot, Snapshot, SnapshotResponse
@@ -62,16 +61,9 @@ class Snapshots(Reads):
         )
 
     def _on_snapshot_response(self, message: SnapshotResponse) -> None:
-        if message.term != self.term:
-            if message.term > self.term:
-                self._follow(message.term, 0)
-            return
-        if self.role is not LEADER:
-            return
-        peer = self.progress.get(message.sender)
+        peer = self._answered_by(message)
         if peer is None:
             return
-        peer.is_active = True
         snapshot = peer.snapshot
         if peer.state != SNAPSHOT or snapshot is None or snapshot.index != message.index:
             return
