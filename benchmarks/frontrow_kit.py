@@ -9,8 +9,8 @@ import structlog
 import trio
 
 from host.api import PluginContext, open_client
-from host.application import spare_the_collector
 from host.context import Lent
+from host.process import spare_the_collector
 from host.services.metrics import plugin_metrics
 from host.services.migrations import migrate
 from host.services.postgres_pool import Postgres

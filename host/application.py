@@ -9,11 +9,7 @@ cancels everything at once, the third ends the process. SIGHUP reads the configu
 changed in it.
 """
 
-import gc
-import os
-import signal
 import socket
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,6 +37,15 @@ from host.inventory import Inventory, take_inventory
 from host.lending import Lender
 from host.plugin_run import House, RunSettings, leaves
 from host.plugins import HOST_DISTRIBUTION
+from host.process import (
+    EXIT_FAILURE,
+    EXIT_FORCED,
+    EXIT_OK,
+    HARD_STOP_S,
+    end_if_it_hangs,
+    handle_signals,
+    spare_the_collector,
+)
 from host.services.embedded import Endpoint, run_embedded_postgres, run_embedded_redis
 from host.services.loop_lag import run_loop_lag
 from host.services.metrics import MetricsPage
@@ -51,16 +56,6 @@ from host.supervisor import UP, SupervisedConfig, Supervisor
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.host")
 
 WEB = Path(__file__).parents[1] / "web"
-
-HARD_STOP_S = 20.0
-"""How long after the first signal, beyond the connections' grace period, the process is ended, whatever still runs."""
-
-GC_THRESHOLD_OBJECTS = 50_000
-"""New container objects before the youngest are looked through (CPython's default: 700 to 2,000)."""
-
-EXIT_OK = 0
-EXIT_FAILURE = 1
-EXIT_FORCED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +111,9 @@ class Application:
             # Outside of what the second signal cancels, so that there is somebody to hear the third.
             async with trio.open_nursery() as signals:
                 if self.options.owns_process:
-                    await signals.start(self._handle_signals)
+                    await signals.start(
+                        partial(handle_signals, stop=self.stop, abort=self._abort.cancel, reload=self.reload)
+                    )
                 with self._abort:
                     await self._run(task_status)
                 signals.cancel_scope.cancel("the host has stopped")
@@ -315,38 +312,13 @@ class Application:
         self._failure = broken()
         self._stop.set()
 
-    async def _handle_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
-            task_status.started()
-            asked = 0
-            async for number in received:
-                if number == signal.SIGHUP:
-                    self.reload()
-                    continue
-                asked += 1
-                name = signal.Signals(number).name
-                if asked == 1:
-                    log.info("draining", signal=name, next="a second signal cancels, a third exits")
-                    self.stop()
-                elif asked == 2:
-                    log.warning("cancelling everything", signal=name)
-                    self._abort.cancel(f"second signal ({name})")
-                else:
-                    os._exit(EXIT_FORCED)
-
     def _begin_draining(self) -> None:
         self.site.draining = True
         # Plugins first: once the engine drains it closes their WebSockets, which they should do with their own words.
         self.supervisor.drain()
         self._draining.set()
-        if not self.options.owns_process:
-            # The process is somebody else's, and not this host's to end.
-            return
-        # A thread, since what hangs may be the loop itself.
-        after_s = self.settings.server.limits.grace_s + HARD_STOP_S
-        timer = threading.Timer(after_s, _end_process, [after_s])
-        timer.daemon = True
-        timer.start()
+        if self.options.owns_process:
+            end_if_it_hangs(self.settings.server.limits.grace_s + HARD_STOP_S)
 
     async def _reload_until_stopped(self, services: trio.Nursery) -> None:
         """Carry out one reload after another until the host is told to stop, which ends one that is under way.
@@ -415,17 +387,6 @@ class Application:
                 await self.supervisor.replace(name, plugin, self._configured(inventory, name))
 
 
-def spare_the_collector() -> None:
-    """Take what start-up built, which stays, out of the garbage collector's sight, and let it run more rarely.
-
-    A full pass over it would stop the loop for milliseconds, as long as a whole stampede; and a thousand tasks are far
-    more objects than the default threshold of the youngest generation.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD_OBJECTS, 20, 50)
-
-
 def _warn_of_strangers(settings: Settings) -> None:
     if settings.admin.token is None:
         log.warning("others can reach this site, and nobody can administer it: set admin.token")
@@ -448,8 +409,3 @@ def _tls(settings: Settings) -> TLS | None:
 
 def _line(name: str, text: str, took_s: float | None) -> str:
     return f"  {name:<12} {text}" if took_s is None else f"  {name:<12} {text:<32} {took_s * 1e3:6.0f} ms"
-
-
-def _end_process(after_s: float) -> None:
-    log.critical("still running long after the signal: the process is ended", after_s=after_s)
-    os._exit(EXIT_FAILURE)
