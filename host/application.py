@@ -246,12 +246,15 @@ class Application:
 
     def _admit(self, inventory: Inventory) -> None:
         """Hand the plugins over to the supervisor, in order, and note those that cannot run."""
+        self._note_absent(inventory)
+        for plugin in inventory.ordered:
+            self.supervisor.add(plugin, self._configured(inventory, plugin.name))
+
+    def _note_absent(self, inventory: Inventory) -> None:
         self.site.not_loaded = dict(inventory.errors)
         self.site.disabled = dict(inventory.disabled)
         for error in inventory.errors.values():
             log.error("plugin not loaded", plugin=error.plugin, reason=str(error))
-        for plugin in inventory.ordered:
-            self.supervisor.add(plugin, self._configured(inventory, plugin.name))
 
     def _configured(self, inventory: Inventory, name: str) -> SupervisedConfig:
         host_part, config = inventory.configured[name]
@@ -378,8 +381,7 @@ class Application:
             await self.supervisor.remove(name)
             self.dispatcher.remove(name)
         # Only now: until it has stopped, a plugin is one that runs.
-        self.site.not_loaded = dict(inventory.errors)
-        self.site.disabled = dict(inventory.disabled)
+        self._note_absent(inventory)
         for name, plugin in wanted.items():
             if name not in self.supervisor.units:
                 self.supervisor.add(plugin, self._configured(inventory, name))

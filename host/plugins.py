@@ -223,14 +223,14 @@ def _hook_names() -> list[str]:
     return [name for name in vars(hookspecs) if name.startswith(_HOOK_PREFIX)]
 
 
-def _plugin_error(candidate: Candidate, phase: str, error: BaseException) -> PluginError:
+def _plugin_error(candidate: Candidate, phase: str, error: BaseException, hint: str = "") -> PluginError:
     """One line: the kind of error, its message, and the innermost place inside the plugin, when there is one."""
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if f"/{candidate.module.replace('.', '/')}" in frame.filename]
     if own:
         reason += f" at {own[-1].filename}:{own[-1].lineno}"
-    return PluginError(candidate.name, phase, reason, origin=candidate.origin)
+    return PluginError(candidate.name, phase, reason, origin=candidate.origin, hint=hint)
 
 
 def _check_distribution(candidate: Candidate) -> None:
@@ -279,7 +279,11 @@ def _import(candidate: Candidate) -> ModuleType:
         return importlib.import_module(candidate.module)
     except (Exception, SystemExit) as error:
         # SystemExit too: a script mistaken for a plugin must not end the host.
-        raise _plugin_error(candidate, "import", error) from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == candidate.module.partition(".")[0]:
+            # An editable install adds a folder to the module path, which Python reads only as it starts.
+            hint = "if it was installed while the host ran, start the host again"
+        raise _plugin_error(candidate, "import", error, hint) from error
 
 
 def _check_hooks(candidate: Candidate, module: ModuleType) -> None:

@@ -66,6 +66,13 @@ def test_load_names_plugin_distribution_version_and_phase_of_a_broken_import(ins
         load(find_candidates()[0]["broken"])
 
 
+def test_load_of_a_module_that_is_not_on_the_path_says_what_an_editable_install_needs(installed: Path) -> None:
+    install(installed, "editable", GOOD)
+    (installed / "editable_module.py").unlink()
+    with pytest.raises(PluginError, match="installed while the host ran, start the host again"):
+        load(find_candidates()[0]["editable"])
+
+
 def test_load_survives_a_module_that_exits(installed: Path) -> None:
     install(installed, "quitter", "raise SystemExit(3)")
     with pytest.raises(PluginError, match="failed in import: SystemExit"):

@@ -124,6 +124,18 @@ async def test_a_reload_asked_for_before_the_start_is_over_comes_after_it(config
         assert application.supervisor.units["greeter"].configured.config.greeting == "later"
 
 
+async def test_a_reload_that_enables_what_cannot_be_imported_says_so_in_the_log(config: Path, tmp_path: Path) -> None:
+    install(tmp_path, "broken", "raise RuntimeError('no luck')")
+    async with running(config) as application:
+        with capture_logs() as logs:
+            write(config, "[plugins.broken]\nenabled = true\n[plugins.greeter]\nenabled = true\n")
+            application.reload()
+            await until(application, lambda: is_ready(application, "greeter"))
+    (said,) = [line for line in logs if line["event"] == "plugin not loaded"]
+    assert said["plugin"] == "broken"
+    assert "no luck" in said["reason"]
+
+
 async def test_a_reload_starts_the_embedded_server_that_the_first_plugin_to_need_it_is_given(config: Path) -> None:
     async with running(config) as application:
         assert application.endpoints == {}
