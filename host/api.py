@@ -55,6 +55,7 @@ from host.descriptors import Mount as Mount
 from host.descriptors import Operation as Operation
 from host.descriptors import Page as Page
 from host.descriptors import PluginInfo as PluginInfo
+from host.descriptors import RateLimit as RateLimit
 from host.descriptors import Receive as Receive
 from host.descriptors import Scope as Scope
 from host.descriptors import Send as Send

@@ -198,7 +198,12 @@ class Application:
             cors_origins=server.cors_origins,
             hsts_max_age_s=server.hsts_max_age,
         )
-        self.dispatcher = Dispatcher(limits=server.limits.to_limits(), policy=policy, pages=Pages(WEB, self._page_site))
+        self.dispatcher = Dispatcher(
+            limits=server.limits.to_limits(),
+            policy=policy,
+            pages=Pages(WEB, self._page_site),
+            rate_limits=server.rate_limit.to_rates(),
+        )
         token = settings.admin.token.reveal() if settings.admin.token else None
         house = House(
             self.dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
@@ -208,7 +213,13 @@ class Application:
         routes = system_routes(self.site, metrics, self._draining, WEB)
         self.dispatcher.mount("host", routes)
         engine = engine_named(server.engine, tls=_tls(settings))
-        collector = HouseCollector(self.site, self.endpoints, engine=engine.statistics, http=self.dispatcher.statistics)
+        collector = HouseCollector(
+            self.site,
+            self.endpoints,
+            engine=engine.statistics,
+            http=self.dispatcher.statistics,
+            rate_limiter=self.dispatcher.rate_limiter.statistics,
+        )
         metrics.host.register(collector)
         services.start_soon(run_loop_lag, metrics.host, self._note_lag)
         return engine

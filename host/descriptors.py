@@ -89,6 +89,18 @@ class WebSocketPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How many requests that change something one client may send: `per_s` in the long run, `burst` at once."""
+
+    per_s: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        assert self.per_s > 0, f"a rate limit must be above zero, is {self.per_s} a second"
+        assert self.burst >= 1, f"a rate limit must let one request pass, its burst is {self.burst}"
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """An ASGI app under a path prefix. The longest prefix wins; two plugins may not claim the same one.
 
@@ -97,6 +109,9 @@ class Mount:
     `content_types` are those accepted on requests that change state (any other is answered 415).
     `cross_origin` lets browsers of other sites in, for APIs whose callers carry their own credentials in a header.
     `websocket` says how its WebSockets treat slow clients.
+    `rate_limit` is for requests that change state and for WebSockets that are opened, counted for each client: "site"
+    counts them with those of all other mounts, a `RateLimit` is this mount's own, "none" is for apps that do it
+    themselves, by key for instance.
     """
 
     path: str
@@ -107,6 +122,7 @@ class Mount:
     request_timeout_s: float | None = None
     cross_origin: bool = False
     websocket: WebSocketPolicy = field(default_factory=WebSocketPolicy)
+    rate_limit: Literal["site", "none"] | RateLimit = "site"
 
 
 PageContext = Callable[[Mapping[str, str]], Awaitable[Mapping[str, Any]]]

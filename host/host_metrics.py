@@ -17,8 +17,8 @@ _TOTAL = "_total"
 class HouseCollector(Collector):
     """Plugins, their states, restarts, tasks and services; the engine; the embedded servers.
 
-    `engine` and `http` return frozen records, the second by owner. In every record of statistics numeric fields that
-    end in `_total` are counters and the others gauges; text is left out.
+    `engine`, `rate_limiter` and `http` return frozen records, the last by owner. In every record of statistics numeric
+    fields that end in `_total` are counters and the others gauges; text is left out.
     """
 
     def __init__(
@@ -28,11 +28,13 @@ class HouseCollector(Collector):
         *,
         engine: Callable[[], Any],
         http: Callable[[], Mapping[str, Any]],
+        rate_limiter: Callable[[], Any],
     ) -> None:
         self._site = site
         self._endpoints = endpoints
         self._engine = engine
         self._http = http
+        self._rate_limiter = rate_limiter
 
     def collect(self) -> Iterable[Metric]:
         """All metrics as of now."""
@@ -45,6 +47,7 @@ class HouseCollector(Collector):
             restarts.add_metric([name], endpoint.restarts())
         yield restarts
         yield from _families("quartet_engine", {(): self._engine()}, ())
+        yield from _families("quartet_rate_limiter", {(): self._rate_limiter()}, ())
         owners: dict[tuple[str, ...], Any] = {(owner,): record for owner, record in self._http().items()}
         yield from _families("quartet_http", owners, ("plugin",))
         statuses = CounterMetricFamily("quartet_http_responses", "Answers by class.", labels=["plugin", "status"])

@@ -23,10 +23,12 @@ from pydantic import (
 )
 
 from host.config_sources import RawConfig
+from host.descriptors import RateLimit
 from host.http.access_log import AccessMode
 from host.http.engine import ENGINES
 from host.http.forwarded import UNIX, ForwardedHeader
 from host.http.limits import Limits
+from host.http.rate_limits import SITE_LIMIT, RateLimits
 from host.secret import Secret, ServiceUrl
 from host.units import Duration, Size, unusable
 
@@ -90,6 +92,11 @@ EngineName = Annotated[str, BeforeValidator(_engine), WithJsonSchema({"enum": so
 OptionalItems = Annotated[
     Items | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
 ]
+OptionalRate = Annotated[
+    Annotated[float, Field(gt=0, le=1_000_000)] | None,
+    BeforeValidator(_off_to_none),
+    WrapSerializer(_none_to_off, return_type=Any, when_used="json"),
+]
 OptionalAge = Annotated[
     Duration | None, BeforeValidator(_off_to_none), WrapSerializer(_none_to_off, return_type=Any, when_used="json")
 ]
@@ -138,6 +145,23 @@ class LimitsSettings(Section):
         return Limits(**dict(self))
 
 
+_RATES: Final = RateLimits()
+
+
+class RateLimitSettings(Section):
+    """`[server.rate_limit]`: how often one client may change something. None for `requests_per_s` is "off"."""
+
+    requests_per_s: OptionalRate = SITE_LIMIT.per_s
+    burst_requests: Items = SITE_LIMIT.burst
+    clients_max: Items = _RATES.clients_max
+    exempt_loopback: bool = _RATES.exempt_loopback
+
+    def to_rates(self) -> RateLimits:
+        """The same as the record that the dispatcher takes."""
+        site = None if self.requests_per_s is None else RateLimit(self.requests_per_s, self.burst_requests)
+        return RateLimits(site, self.clients_max, self.exempt_loopback)
+
+
 class ServerSettings(Section):
     """`[server]`: where the site listens and who may talk to it."""
 
@@ -153,6 +177,7 @@ class ServerSettings(Section):
     forwarded_header: ForwardedHeader = "x-forwarded"
     hsts_max_age: OptionalAge = 30 * 86_400.0
     limits: LimitsSettings = LimitsSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
 
     @property
     def is_loopback(self) -> bool:

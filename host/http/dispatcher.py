@@ -25,6 +25,7 @@ from host.http.limits import Limits
 from host.http.mounts import Entry, MountTable, Owner, OwnerStatistics
 from host.http.pages import Pages
 from host.http.problem_pages import ProblemPage, prefers_html
+from host.http.rate_limits import RateLimiter, RateLimits
 from host.http.security import Policy
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("quartet.http")
@@ -52,11 +53,13 @@ class Dispatcher:
         policy: Policy | None = None,
         pages: Pages | None = None,
         on_crash: OnCrash = lambda owner, error: None,
+        rate_limits: RateLimits | None = None,
     ) -> None:
         self.on_crash = on_crash
         self._limits = limits or Limits()
         self._policy = policy or Policy()
         self._pages = pages
+        self.rate_limiter = RateLimiter(rate_limits or RateLimits())
         self._table = MountTable(self._limits, pages)
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(5)
@@ -147,6 +150,7 @@ class Dispatcher:
                 security.check_origin(policy, origin, headers.get(b"host"), cross_origin=entry.cross_origin)
             if entry.content_types:
                 security.check_content_type(headers, entry.content_types)
+            exchange.extra += self.rate_limiter.check(scope, headers, entry)
         entry.owner.check_open()
         return None
 
@@ -238,6 +242,7 @@ class Dispatcher:
             security.check_origin(
                 self._policy, headers.get(b"origin"), headers.get(b"host"), cross_origin=entry.cross_origin
             )
+            self.rate_limiter.check(scope, headers, entry)
             owner.check_open()
         except HttpProblem as problem:
             owner.count(problem.status)

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import trio
 
-from host.descriptors import ASGIApp, Mount, Page, WebSocketPolicy
+from host.descriptors import ASGIApp, Mount, Page, RateLimit, WebSocketPolicy
 from host.errors import HostError, HttpProblem
 from host.http.limits import Limits
 from host.http.pages import Pages
@@ -26,6 +27,7 @@ class OwnerStatistics:
     statuses: dict[str, int]
     crashes: int
     timeouts: int
+    rate_limited_total: int
 
 
 class Owner:
@@ -38,6 +40,7 @@ class Owner:
         self.websockets = 0
         self.crashes = 0
         self.timeouts = 0
+        self.rate_limited = 0
         self._by_class = [0] * 6
         self._retry_after_s = 1.0
         self._under_way: set[trio.CancelScope] = set()
@@ -97,6 +100,7 @@ class Owner:
             statuses={f"{digit}xx": self._by_class[digit] for digit in range(1, 6)},
             crashes=self.crashes,
             timeouts=self.timeouts,
+            rate_limited_total=self.rate_limited,
         )
 
     async def _wait_idle(self) -> None:
@@ -118,6 +122,7 @@ class Entry:
     content_types: frozenset[bytes] = frozenset({b"application/json"})
     cross_origin: bool = False
     websocket: WebSocketPolicy = field(default_factory=WebSocketPolicy)
+    rate_limit: Literal["site", "none"] | RateLimit = "site"
 
 
 class MountTable:
@@ -184,6 +189,7 @@ class MountTable:
             content_types=frozenset(kind.lower().encode() for kind in mount.content_types),
             cross_origin=mount.cross_origin,
             websocket=mount.websocket,
+            rate_limit=mount.rate_limit,
         )
 
     def _page_entries(self, owner: Owner, pages: Sequence[Page]) -> list[Entry]:

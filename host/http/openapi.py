@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from host.descriptors import Mount, Operation
+from host.http.security import SAFE_METHODS
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 
@@ -24,15 +25,26 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
     },
 }
 
+_TOO_MANY = "Too many requests from this address; Retry-After says when to try again"
+_RATE_LIMIT_HEADERS: Mapping[str, Any] = {
+    "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}},
+    "RateLimit": {"description": "What is left, and when all of it is back", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limit: requests in a number of seconds", "schema": {"type": "string"}},
+}
+
 
 def openapi_document(version: str, mounts: Mapping[str, Sequence[Mount]]) -> dict[str, Any]:
     """The document for `mounts`, by the plugin that owns them."""
-    operations = [(owner, op) for owner, owned in mounts.items() for mount in owned for op in mount.operations]
-    schemas = _schemas([op for _, op in operations])
+    operations = [(owner, mount, op) for owner, owned in mounts.items() for mount in owned for op in mount.operations]
+    schemas = _schemas([op for _, _, op in operations])
     paths: dict[str, dict[str, Any]] = {}
-    for owner, operation in operations:
+    for owner, mount, operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(owner, operation, schemas)
+        document = _operation(owner, operation, schemas)
+        if mount.rate_limit != "none" and operation.method not in SAFE_METHODS:
+            too_many = document["responses"].setdefault("429", _response(429, _TOO_MANY, {}))
+            too_many["headers"] = _RATE_LIMIT_HEADERS
+        paths.setdefault(path, {})[operation.method.lower()] = document
     return {
         "openapi": "3.1.0",
         "info": {"title": "Quartet", "version": version},

@@ -72,6 +72,8 @@ def quartet_routes(ctx: PluginContext, state: "Gateway") -> Iterable[Mount | Pag
         body_bytes_max=state.settings.body_bytes_max + 2**20,
         request_timeout_s=slow_s,
         cross_origin=True,
+        # Limits are by key.
+        rate_limit="none",
     )
     yield Mount(BASE, state.admin.router, OPERATIONS, request_timeout_s=PROOF_S_MAX)
     yield Page("/gateway", "Gateway", WEB, context=state.admin.page, nav=True)
