@@ -86,7 +86,7 @@ def test_another_leads_on_a_higher_term_after_the_leader_was_killed(open_page: O
             break
 
     expect(mark).to_have_attribute("verdict", "holds")
-    expect(page.locator("[data-sentence]")).to_have_text(re.compile(r"n\d took over from n\d in .* 0 of \d+ acknow"))
+    expect(page.locator("[data-sentence]")).to_have_text(re.compile(r"n\d took over from n\d in .* 0 of [\d,]+ acknow"))
     expect(page.locator(".ring-node[data-state=up][data-role=leader]")).to_have_count(1)
     assert term(page) > before
     expect(page.get_by_role("log", name="What happened")).to_contain_text("was killed")

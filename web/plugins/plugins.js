@@ -2,9 +2,9 @@
 
 import { EventLog } from "/assets/components/event-log.js";
 import "/assets/components/host-score.js";
-import { LiveNumber } from "/assets/components/live-number.js";
 import { SparkLine } from "/assets/components/spark-line.js";
-import { counted, uptime } from "/assets/format.js";
+import { counted } from "/assets/format.js";
+import "/assets/host-figures.js";
 import { follow } from "/assets/overview.js";
 
 /** @typedef {import("/assets/overview.js").PluginState} PluginState */
@@ -14,10 +14,6 @@ const before = new Map();
 
 follow({
   onOverview: ({ host }) => {
-    const measured_at = Date.now() / 1000;
-    show("vital-uptime", host.uptime_s === undefined ? null : uptime(host.uptime_s), measured_at);
-    show("vital-lag", host.loop_lag_ms ?? null, measured_at);
-    show("vital-tasks", host.tasks ?? null, measured_at);
     const line = document.getElementById("lag-line");
     if (line instanceof SparkLine) line.push(host.loop_lag_ms ?? Number.NaN);
     for (const plugin of host.plugins) {
@@ -63,14 +59,4 @@ function record(plugin) {
 function write(root, selector, words) {
   const element = root.querySelector(selector);
   if (element !== null && element.textContent !== words) element.textContent = words;
-}
-
-/**
- * @param {string} id
- * @param {number | string | null} value
- * @param {number} measured_at
- */
-function show(id, value, measured_at) {
-  const number = document.getElementById(id);
-  if (number instanceof LiveNumber) number.update({ value, measured_at });
 }

@@ -2,7 +2,7 @@
 
 import "/assets/components/verdict-mark.js";
 import { requestJson } from "/assets/fetch.js";
-import { span } from "/assets/format.js";
+import { OUTCOMES } from "/assets/outcomes.js";
 
 export class RaftProof extends HTMLElement {
   /** @type {(error: unknown) => void} */
@@ -31,8 +31,7 @@ export class RaftProof extends HTMLElement {
     try {
       const { data } = await requestJson("/api/raft/failover", { method: "POST", body: {}, timeout_ms: 30_000 });
       mark?.setAttribute("verdict", data.verdict);
-      const led = data.new_leader ? `n${data.new_leader} took over from n${data.old_leader} in ${span(data.failover_ms)}, on term ${data.term}` : `Nobody took over from n${data.old_leader}`;
-      sentence.textContent = `${led}. ${data.lost} of ${data.acknowledged} acknowledged writes were lost.`;
+      sentence.textContent = OUTCOMES.raft?.(data) ?? "";
     } catch (error) {
       mark?.setAttribute("verdict", "unknown");
       sentence.textContent = "There is no result.";

@@ -1,13 +1,11 @@
 // What is alive in an article: the proof in one line, the host's own figures, and the demonstrations.
 
-import { ProofCard } from "/assets/components/proof-card.js";
-import { LiveNumber } from "/assets/components/live-number.js";
+import "/assets/components/proof-card.js";
 import { one, write } from "/assets/dom.js";
 import { explain } from "/assets/fetch.js";
-import { uptime } from "/assets/format.js";
+import "/assets/host-figures.js";
 import { follow } from "/assets/overview.js";
 import { wanted } from "/assets/wanted.js";
-import { OUTCOMES } from "./outcomes.js";
 
 /**
  * A part of a page, set up once its plugin runs and somebody is about to look. Scripts of a plugin are its own: they are
@@ -31,11 +29,6 @@ const DEMOS = {
 };
 const RUNNING = new Set(["ready", "degraded"]);
 
-for (const card of document.querySelectorAll("proof-card")) {
-  const describe = OUTCOMES[card.getAttribute("plugin") ?? ""];
-  if (card instanceof ProofCard && describe !== undefined) card.describe = describe;
-}
-
 if (document.querySelector("host-score") !== null) void import("/assets/components/host-score.js");
 
 /** Those that are wanted and not set up yet. @type {Set<HTMLElement>} */
@@ -47,10 +40,6 @@ for (const section of document.querySelectorAll("[data-demo]")) {
 
 follow({
   onOverview: ({ host }) => {
-    const measured_at = Date.now() / 1000;
-    show("uptime", host.uptime_s === undefined ? null : uptime(host.uptime_s), measured_at);
-    show("lag", host.loop_lag_ms ?? null, measured_at);
-    show("tasks", host.tasks ?? null, measured_at);
     const states = new Map(host.plugins.map(({ name, state }) => [name, state]));
     for (const section of [...waiting]) {
       const plugin = section.dataset.plugin ?? "";
@@ -95,14 +84,4 @@ function fromPlugin(path) {
 function inWords(error) {
   const { headline, detail, next } = explain(error);
   return `${headline}. ${detail} ${next}`;
-}
-
-/**
- * @param {string} name
- * @param {number | string | null} value
- * @param {number} measured_at
- */
-function show(name, value, measured_at) {
-  const number = document.querySelector(`live-number[data-host="${name}"]`);
-  if (number instanceof LiveNumber) number.update({ value, measured_at });
 }

@@ -1,7 +1,8 @@
 // <proof-card plugin="…">: a promise, the button that tests it, the verdict, and the way to the evidence.
 
+import { write } from "../dom.js";
 import { explain, requestJson } from "../fetch.js";
-import { figure } from "../format.js";
+import { OUTCOMES } from "../outcomes.js";
 import { follow } from "../overview.js";
 import { LiveNumber } from "./live-number.js";
 import "./verdict-mark.js";
@@ -19,20 +20,15 @@ export class ProofCard extends HTMLElement {
   /** @type {Card | null} */
   #card = null;
   #isBusy = false;
-  /**
-   * Puts a proof's answer into one line; a page sets what suits its system.
-   * @type {(result: any) => string}
-   */
-  describe = () => "";
 
   connectedCallback() {
     this.#button?.addEventListener("click", () => void this.#prove());
     this.#unfollow = follow({
       onOverview: (overview) => {
         const plugin = this.getAttribute("plugin");
-        const state = overview.host.plugins.find(({ name }) => name === plugin)?.state;
+        const found = overview.host.plugins.find(({ name }) => name === plugin);
         this.#card = overview.cards.find((card) => card.plugin === plugin) ?? this.#card;
-        this.#showState(state ?? this.#card?.state ?? "off");
+        this.#showState(found?.state ?? this.#card?.state ?? "off", found?.reason ?? "");
         if (this.#card !== null) this.#showFigures(this.#card);
       },
     });
@@ -46,13 +42,31 @@ export class ProofCard extends HTMLElement {
     return /** @type {HTMLButtonElement | null} */ (this.querySelector("[data-prove]"));
   }
 
-  /** @param {string} state */
-  #showState(state) {
+  /**
+   * @param {string} state
+   * @param {string} reason
+   */
+  #showState(state, reason) {
+    const isUp = RUNNING.has(state);
+    this.#write("[data-down-reason]", reason);
     if (this.dataset.state === state) return;
     this.dataset.state = state;
-    const word = this.querySelector("[data-state-word]");
-    if (word !== null) word.textContent = state;
-    if (this.#button !== null && !this.#isBusy) this.#button.disabled = !RUNNING.has(state);
+    this.#write("[data-state-word]", state);
+    this.#write("[data-down-state]", state);
+    const down = /** @type {HTMLElement | null} */ (this.querySelector("[data-down]"));
+    if (down !== null) down.hidden = isUp;
+    const dot = /** @type {HTMLElement | null} */ (this.querySelector(".state-dot"));
+    if (dot !== null) dot.dataset.state = state;
+    if (this.#button !== null && !this.#isBusy) this.#button.disabled = !isUp;
+  }
+
+  /**
+   * @param {string} selector
+   * @param {string} words
+   */
+  #write(selector, words) {
+    const element = this.querySelector(selector);
+    if (element !== null) write(element, words);
   }
 
   /** @param {Card} card */
@@ -79,7 +93,7 @@ export class ProofCard extends HTMLElement {
     this.#say("running", "");
     try {
       const { data } = await requestJson(url, { method: "POST", body, timeout_ms: PROOF_TIMEOUT_MS });
-      this.#say(String(data?.verdict ?? "unknown"), this.describe(data));
+      this.#say(String(data?.verdict ?? "unknown"), OUTCOMES[this.getAttribute("plugin") ?? ""]?.(data) ?? "");
       this.#showEvidence(data?.url);
       this.dispatchEvent(new CustomEvent("proved", { bubbles: true, detail: data }));
     } catch (error) {
@@ -102,8 +116,7 @@ export class ProofCard extends HTMLElement {
       mark.hidden = false;
       mark.verdict = verdict;
     }
-    const line = this.querySelector("[data-outcome]");
-    if (line !== null) line.textContent = words;
+    this.#write("[data-outcome]", words);
   }
 
   /** @param {unknown} url */
@@ -113,18 +126,6 @@ export class ProofCard extends HTMLElement {
     link.href = url;
     link.hidden = false;
   }
-}
-
-/**
- * Figures in one line: "1 booked · 999 rejected".
- * @param {[unknown, string][]} parts
- * @returns {string}
- */
-export function oneLine(parts) {
-  return parts
-    .filter(([value]) => value !== undefined && value !== null)
-    .map(([value, noun]) => `${figure(value)} ${noun}`)
-    .join(" · ");
 }
 
 customElements.define("proof-card", ProofCard);

@@ -1,6 +1,6 @@
 // What came of each system's proof, in one line. Pure.
 
-import { counted, span } from "../assets/format.js";
+import { counted, span } from "./format.js";
 
 /** @type {Record<string, (result: any) => string>} */
 export const OUTCOMES = {

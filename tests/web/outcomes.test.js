@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { OUTCOMES } from "../../web/writing/outcomes.js";
+import { OUTCOMES } from "../../web/assets/outcomes.js";
 
 /** Spaces of any width as plain ones. @param {string | undefined} text */
 const plain = (text) => text?.replaceAll(/\s/gu, " ");
