@@ -1,11 +1,14 @@
 """The gateway's section of the configuration, `[plugins.gateway]`. Every default is one to run with."""
 
+import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from host.api import Duration, Secret, Size
+from plugins.gateway.aws import AwsSettings, Signer, secret_of
 from plugins.gateway.core.catalog import KNOWN
 from plugins.gateway.core.dialects.table import Dialect
 from plugins.gateway.core.needs import Need
@@ -37,8 +40,13 @@ class ProviderSettings(Part):
     api_key: Secret | None = Field(default=None, description="Its key; known providers have theirs in the environment.")
     models: tuple[ModelName, ...] = Field(default=(), description="Models it is asked for by their bare names.")
     api_version: str = Field(default="2024-10-21", description="Of Azure OpenAI.")
+    aws: AwsSettings = Field(default=AwsSettings(), description="Of Amazon Bedrock.")
     headers: dict[str, str] = Field(default={}, description="Sent with every request.")
     enabled: bool = True
+
+    def dialect_as(self, name: str) -> Dialect:
+        """The dialect of the provider that has this name."""
+        return self.kind or (KNOWN[name].dialect if name in KNOWN else "openai")
 
 
 class TargetSettings(Part):
@@ -204,17 +212,49 @@ class Settings(Part):
     traces: TracesSettings = TracesSettings()
 
     @model_validator(mode="after")
-    def _providers_are_complete(self) -> Self:
+    def _providers_are_complete(self, info: ValidationInfo) -> Self:
+        environment = (info.context or {}).get("env", os.environ) if self.providers_from_environment else {}
         for name, provider in self.providers.items():
-            if name not in KNOWN and not provider.base_url:
+            if provider.dialect_as(name) == "bedrock":
+                if provider.enabled and not access_to_bedrock(provider, environment).is_complete:
+                    raise ValueError(
+                        f"providers.{name} needs aws.region and, as api_key or as aws.access_key_id and "
+                        "aws.secret_access_key, its credentials; what is not said is looked for in AWS_REGION, "
+                        "AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    )
+            elif name not in KNOWN and not provider.base_url:
                 raise ValueError(f"providers.{name} needs a base_url: it is none that is known by its name")
         return self
 
 
-def known_environment(environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """The known providers whose key is in the environment, by name, with that key."""
-    return {
-        name: Secret(environment[known.key_variable], reference={"env": known.key_variable})
-        for name, known in KNOWN.items()
-        if known.key_variable and environment.get(known.key_variable)
-    }
+def known_environment(environment: Mapping[str, str]) -> Mapping[str, Secret | None]:
+    """The known providers that need no more than what is in the environment, by name, with their key there.
+
+    Bedrock may have credentials instead of a key, and needs a region.
+    """
+    found = {name: secret_of(environment, known.key_variable) for name, known in KNOWN.items() if known.key_variable}
+    can_ask_bedrock = access_to_bedrock(ProviderSettings(), environment).is_complete
+    return {name: key for name, key in found.items() if (can_ask_bedrock if name == "bedrock" else key is not None)}
+
+
+@dataclass(frozen=True, slots=True)
+class BedrockAccess:
+    """Where Bedrock is asked, and by what right: with a key, or else signed."""
+
+    base_url: str
+    key: Secret | None
+    signer: Signer | None
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.base_url) and (self.key is not None or self.signer is not None)
+
+
+def access_to_bedrock(given: ProviderSettings, environment: Mapping[str, str]) -> BedrockAccess:
+    """What is configured for a provider of this kind, completed by the environment."""
+    known = KNOWN["bedrock"]
+    aws = given.aws.completed(environment)
+    has_own_credentials = given.aws.access_key_id is not None
+    key = given.api_key or (None if has_own_credentials else secret_of(environment, known.key_variable))
+    base_url = given.base_url or (known.base_url.format(region=aws.region) if aws.region else "")
+    return BedrockAccess(base_url, key, None if key else aws.signer())

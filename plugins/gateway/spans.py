@@ -29,6 +29,7 @@ _OPERATIONS: Final[Mapping[str, str]] = {
 """What the conventions call an operation; they have no word for the others, which keep their own."""
 _PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "mistral": "mistral_ai",
     "xai": "x_ai",

@@ -5,8 +5,9 @@ provider lists, or whose beginning belongs to one.
 """
 
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import httpx
 
 from host.api import RequestTemplate, Secret
+from plugins.gateway.aws import Signer
 from plugins.gateway.core.breaker import Breaker
 from plugins.gateway.core.catalog import KNOWN
 from plugins.gateway.core.dialects.anthropic import VERSION
@@ -23,7 +25,7 @@ from plugins.gateway.core.histogram import RollingHistogram
 from plugins.gateway.core.needs import Need
 from plugins.gateway.core.routing import Candidate, PeakEwma, Strategy, order
 from plugins.gateway.core.usage import Price
-from plugins.gateway.settings import GroupSettings, ProviderSettings, Settings, known_environment
+from plugins.gateway.settings import GroupSettings, ProviderSettings, Settings, access_to_bedrock, known_environment
 from plugins.gateway.simulated.server import SimulatedProvider
 
 TARGETS_MAX: Final = 2000
@@ -43,6 +45,7 @@ class Provider:
     models: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     api_version: str = ""
+    signer: Signer | None = None
     simulated: SimulatedProvider | None = None
 
     @property
@@ -66,7 +69,7 @@ class Provider:
             made.append(VERSION)
         if self.key is not None:
             value = self.key.reveal().encode("latin-1", "replace")
-            if self.dialect == "openai":
+            if self.dialect in ("openai", "bedrock"):
                 made.append((b"authorization", b"Bearer " + value))
             else:
                 names: dict[Dialect, bytes] = {
@@ -105,6 +108,11 @@ class Target:
             url = httpx.URL(self._address_of(path))
             template = self._templates[path] = RequestTemplate("POST", url, self.provider.auth_headers())
         return template
+
+    def signature(self, path: str, content: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers that one request to a path of it carries where each is signed for itself, else none."""
+        signer = self.provider.signer
+        return () if signer is None else signer.headers(httpx.URL(self._address_of(path)), content, time.time())
 
     def _address_of(self, path: str) -> str:
         base = self.provider.address()
@@ -170,11 +178,12 @@ class Targets:
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._routes: dict[str, Route] = {}
         self._hidden: dict[str, GroupSettings] = {}
-        found = known_environment(os.environ) if settings.providers_from_environment else {}
+        environment = os.environ if settings.providers_from_environment else {}
+        found = known_environment(environment)
         for name in {**settings.providers, **found}:
             given = settings.providers.get(name, ProviderSettings())
             if given.enabled:
-                self.providers[name] = _provider(name, given, found.get(name))
+                self.providers[name] = _provider(name, given, found.get(name), environment)
         self.has_real_providers = bool(self.providers)
         mode = settings.simulated.enabled
         self.offers_simulated = mode == "on" or (mode == "auto" and not self.has_real_providers)
@@ -327,16 +336,21 @@ def plan(
     return [route.members[index].target for index in ordered]
 
 
-def _provider(name: str, given: ProviderSettings, key: Secret | None) -> Provider:
+def _provider(name: str, given: ProviderSettings, key: Secret | None, environment: Mapping[str, str]) -> Provider:
     known = KNOWN.get(name)
-    dialect: Dialect = given.kind or (known.dialect if known else "openai")
+    dialect = given.dialect_as(name)
+    base_url, key, signer = given.base_url or (known.base_url if known else ""), given.api_key or key, None
+    if dialect == "bedrock":
+        access = access_to_bedrock(given, environment)
+        base_url, key, signer = access.base_url, access.key, access.signer
     return Provider(
         name=name,
         dialect=dialect,
-        base_url=(given.base_url or (known.base_url if known else "")).rstrip("/"),
-        key=given.api_key or key,
+        base_url=base_url.rstrip("/"),
+        key=key,
         headers=tuple((key.lower().encode(), value.encode()) for key, value in given.headers.items()),
         models=given.models,
         prefixes=known.prefixes if known else (),
         api_version=given.api_version,
+        signer=signer,
     )

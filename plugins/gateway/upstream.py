@@ -15,6 +15,7 @@ import trio
 
 from host.api import Clocks, Reply, Timer, TrioTransport, clock_of
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
+from plugins.gateway.core.dialects.bedrock_errors import error_of_answer
 from plugins.gateway.core.dialects.openai import error_of
 from plugins.gateway.core.dialects.relayed import PATHS, NoDecoder, stream_of
 from plugins.gateway.core.dialects.table import codec_of
@@ -25,6 +26,7 @@ from plugins.gateway.core.errors import (
     failure_of_connection,
     failure_of_status,
 )
+from plugins.gateway.core.eventstream import EventStreamDecoder
 from plugins.gateway.core.reading import (
     Malformed,
     Outgoing,
@@ -75,7 +77,7 @@ class Opened:
     reader: Reader | None = None
     frames: list[bytes] = field(default_factory=list)
     content_type: bytes = b"text/event-stream"
-    _decoder: EventDecoder | NoDecoder | None = None
+    _decoder: EventDecoder | EventStreamDecoder | NoDecoder | None = None
     _parts: AsyncIterator[bytes] | None = None
 
     def passed_on(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -113,8 +115,11 @@ class Opened:
     async def open_stream(self, event_bytes_max: int) -> None:
         """Read up to the first token. Raises like `more`, unwrapped."""
         assert self.reader is not None
-        is_events = self.content_type.startswith(b"text/event-stream")
-        self._decoder = EventDecoder(event_bytes_max) if is_events else NoDecoder()
+        if self.target.provider.dialect == "bedrock":
+            self._decoder = EventStreamDecoder(event_bytes_max)
+        else:
+            is_events = self.content_type.startswith(b"text/event-stream")
+            self._decoder = EventDecoder(event_bytes_max) if is_events else NoDecoder()
         self._parts = self.reply.decoded()
         while not self.reader.has_started:
             frames = await self._read_on()
@@ -194,6 +199,8 @@ class Upstreams:
             began_ns = time.perf_counter_ns()
             template = target.template(outgoing.path)
             headers = _headers_of(call, target, outgoing)
+            if target.provider.signer is not None:
+                headers = (*headers, *target.signature(outgoing.path, outgoing.content))
             reply = await self._transport.call(template, outgoing.content, timer, headers)
             opened = Opened(target, reply, began_ns, reader=reader)
             if not 200 <= reply.status < 300:
@@ -224,8 +231,11 @@ class Upstreams:
             content = await _read_body(reply, ERROR_BYTES_MAX)
         except (Malformed, httpx.HTTPError):
             content = b""
-        code, message, kind, param = error_of(content)
         status = reply.status
+        code, message, kind, param = error_of(content)
+        if target.provider.dialect == "bedrock":
+            said = error_of_answer(status, reply.header(b"x-amzn-errortype") or b"", content)
+            status, code, message = said.status, said.code, said.message
         retry_after_s = parse_retry_after(reply.headers, time.time()) if status in (429, 503, 529) else None
         return failure_of_status(
             target.provider.name,

@@ -9,7 +9,8 @@ from plugins.gateway.core.dialects.table import Dialect
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a provider by its name. `prefixes` begin the names of models that are its own."""
+    """What is known of a provider by its name. `prefixes` begin the names of models that are its own; a `{region}` in
+    `base_url` is the user's."""
 
     dialect: Dialect
     base_url: str
@@ -27,6 +28,16 @@ KNOWN: Final[Mapping[str, Known]] = {
     "anthropic": Known("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", ("claude-",)),
     "gemini": Known(
         "gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY", ("gemini-", "gemma-")
+    ),
+    "bedrock": Known(
+        "bedrock",
+        "https://bedrock-runtime.{region}.amazonaws.com",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        # Makers of models, then where profiles may send a request.
+        (
+            *("anthropic.", "amazon.", "meta.", "cohere.", "mistral.", "deepseek.", "qwen.", "openai.", "ai21."),
+            *("us.", "us-gov.", "eu.", "apac.", "jp.", "au.", "global.", "arn:aws:bedrock:", "arn:aws-us-gov:bedrock:"),
+        ),
     ),
     "groq": Known("openai", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "mistral": Known(

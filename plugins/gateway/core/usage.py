@@ -68,6 +68,14 @@ def usage_of_gemini(document: Any) -> Usage | None:
     return Usage(_count(document.get("promptTokenCount")), output, _count(document.get("cachedContentTokenCount")))
 
 
+def usage_of_converse(document: Any) -> Usage | None:
+    """From `usage` of Bedrock's Converse: what was read from and written to the cache counts as input."""
+    if not isinstance(document, dict) or "inputTokens" not in document:
+        return None
+    read, written = _count(document.get("cacheReadInputTokens")), _count(document.get("cacheWriteInputTokens"))
+    return Usage(_count(document["inputTokens"]) + read + written, _count(document.get("outputTokens")), read)
+
+
 def estimate_tokens(text_bytes: int) -> int:
     """How many tokens so much text is, more or less."""
     return -(-text_bytes // BYTES_PER_TOKEN)

@@ -17,7 +17,8 @@ import trio
 from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.dialects.table import Dialect
-from plugins.gateway.simulated import media, wire
+from plugins.gateway.core.eventstream import CONTENT_TYPE
+from plugins.gateway.simulated import converse, media, wire
 from plugins.gateway.simulated.answers import Prompt, Reply, reply_to
 from plugins.gateway.simulated.faults import HEALTHY, Fault
 from plugins.gateway.simulated.http1 import Answer, Cut, Request, listen
@@ -71,7 +72,7 @@ class SimulatedProvider:
     @property
     def base_url(self) -> str:
         """Where the gateway finds it; "" before `run` is ready."""
-        path = "/v1beta" if self.dialect == "gemini" else "/v1"
+        path = {"gemini": "/v1beta", "bedrock": ""}.get(self.dialect, "/v1")
         return f"http://127.0.0.1:{self.port}{path}" if self.port else ""
 
     def break_with(self, fault: Fault) -> None:
@@ -212,21 +213,22 @@ class SimulatedProvider:
                 await self._break_off(fault)
             await answer.whole(whole)
             return
-        await self._stream(events, fault, answer)
+        kind = CONTENT_TYPE if self.dialect == "bedrock" else b"text/event-stream"
+        await self._stream(events, fault, answer, kind=kind)
 
     async def _fail(self, fault: Fault, answer: Answer) -> bool:
         """Answer with the fault, when it is one of those that concern the whole answer."""
         retry = [(b"retry-after", b"%d" % max(1, round(fault.retry_after)))]
         if fault.kind == "rate_limit":
             retry.append((b"retry-after-ms", b"%d" % round(fault.retry_after * 1000)))
-            await answer.whole(self._error("rate_limit_error", "rate_limit_exceeded", "slow down"), 429, retry)
+            await self._refuse(answer, 429, ("rate_limit_error", "rate_limit_exceeded", "slow down"), retry)
         elif fault.kind == "error":
-            await answer.whole(self._error("api_error", None, "the simulated provider failed on command"), 500)
+            await self._refuse(answer, 500, ("api_error", None, "the simulated provider failed on command"))
         elif fault.kind == "overloaded":
             status = 529 if self.dialect == "anthropic" else 503
-            await answer.whole(self._error("overloaded_error", "server_is_overloaded", "overloaded"), status)
+            await self._refuse(answer, status, ("overloaded_error", "server_is_overloaded", "overloaded"))
         elif fault.kind == "unauthorized":
-            await answer.whole(self._error("authentication_error", "invalid_api_key", "bad key sk-…abcd"), 401)
+            await self._refuse(answer, 401, ("authentication_error", "invalid_api_key", "bad key sk-…abcd"))
         elif fault.kind == "bad_json":
             await answer.whole(b"<html>502 Bad Gateway</html>")
         elif fault.kind == "empty":
@@ -236,7 +238,21 @@ class SimulatedProvider:
             return False
         return True
 
+    async def _refuse(
+        self,
+        answer: Answer,
+        status: int,
+        error: tuple[str, str | None, str],
+        headers: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        """Answer with an error: its type, code and message."""
+        if self.dialect == "bedrock":
+            headers = [*(headers or ()), (b"x-amzn-errortype", converse.ERRORS[error[0]])]
+        await answer.whole(self._error(*error), status, headers)
+
     def _error(self, kind: str, code: str | None, message: str) -> bytes:
+        if self.dialect == "bedrock":
+            return to_json({"message": message})
         if self.dialect == "anthropic":
             return to_json({"type": "error", "error": {"type": kind, "message": message}})
         if self.dialect == "gemini":
@@ -252,6 +268,8 @@ class SimulatedProvider:
             if body.get("stream"):
                 return b"", wire.message_events(prompt, reply, answer_id)
             return wire.message_whole(prompt, reply, answer_id), None
+        if self.dialect == "bedrock":
+            return converse.answer_to(path, body, answer_id)
         if self.dialect == "gemini":
             model, _, method = path.partition("/models/")[2].partition(":")
             if method.startswith("batchEmbed"):

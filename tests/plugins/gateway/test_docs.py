@@ -58,6 +58,7 @@ def test_the_start_with_node(url: str) -> None:
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_every_configuration_is_one(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_KEY", "a-key")
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-key")
     Settings.model_validate(tomllib.loads(block)["plugins"]["gateway"], context={"env": os.environ})
 
 

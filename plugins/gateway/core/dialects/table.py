@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from plugins.gateway.core.dialects.anthropic import ChatOverMessagesCodec, MessagesCodec
+from plugins.gateway.core.dialects.bedrock import ChatOverConverseCodec
+from plugins.gateway.core.dialects.bedrock_embeddings import EmbeddingsOverInvokeCodec
 from plugins.gateway.core.dialects.gemini import ChatOverGeminiCodec, EmbeddingsOverGeminiCodec
 from plugins.gateway.core.dialects.messages import MessagesOverChatCodec
 from plugins.gateway.core.dialects.openai import (
@@ -16,7 +18,7 @@ from plugins.gateway.core.dialects.openai import (
 from plugins.gateway.core.dialects.relayed import PATHS, RelayCodec
 from plugins.gateway.core.reading import Codec
 
-Dialect = Literal["openai", "azure", "anthropic", "gemini"]
+Dialect = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
 Surface = Literal["chat", "completions", "embeddings", "responses", "messages", "moderations"]
 
 _OPENAI: Final[Mapping[str, Codec]] = {
@@ -36,6 +38,11 @@ CODECS: Final[Mapping[str, Mapping[str, Codec]]] = {
         "chat": ChatOverGeminiCodec(),
         "embeddings": EmbeddingsOverGeminiCodec(),
         "messages": MessagesOverChatCodec(ChatOverGeminiCodec()),
+    },
+    "bedrock": {
+        "chat": ChatOverConverseCodec(),
+        "embeddings": EmbeddingsOverInvokeCodec(),
+        "messages": MessagesOverChatCodec(ChatOverConverseCodec()),
     },
 }
 
