@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-hypercorn lint setup bench clean autobahn
+.PHONY: run test test-hypercorn lint setup bench bench-peers clean autobahn
 
 ## run: set everything up and serve the site on an embedded Postgres and Redis
 run: setup
@@ -30,9 +30,14 @@ lint: setup
 autobahn: setup
 	@$(BIN)/python -m tests.autobahn.run
 
-## bench-peers: install the other gateways that `python -m benchmarks.gateway` measures beside ours, under .cache/peers
+## bench: run every benchmark (some ten minutes on an idle machine), report in docs/benchmarks.md and on /benchmarks
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+## bench-peers: install the other gateways under .cache/peers and measure beside them; a later `make bench` does so too
 bench-peers: setup
 	@$(BIN)/python -m benchmarks.gateway_rivals
+	@$(BIN)/python -m benchmarks --only gateway
 
 ## setup: build .venv with everything that the other targets need
 setup: $(VENV)/.ready

@@ -8,6 +8,7 @@ import trio
 
 from host.asgi import EventStream, Request, Response, Router, json_response, text_response
 from host.descriptors import Mount, Operation, Page
+from host.http.benchmarks_page import benchmarks_page
 from host.http.compression import accepts_gzip, gzipped
 from host.http.openapi import openapi_document
 from host.http.static import StaticFolder
@@ -73,6 +74,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
         Mount("/assets", StaticFolder(web / "assets", "/assets")),
         Page("/", "Overview", web / "home", context=lambda _: site.overview()),
         *writing_pages(site, web),
+        benchmarks_page(web),
         Page("/-/plugins", "Plugins", web / "plugins", context=lambda _: _host_only(site)),
         Page("/-/docs", "API", web / "docs"),
     ]
