@@ -14,9 +14,10 @@ from openai.types.chat import ChatCompletionChunk
 
 from plugins.gateway.core.chat_forms import frames_of_whole, whole_of_frames, with_null_usage
 from plugins.gateway.core.dialects.table import codec_of
+from plugins.gateway.core.eventstream import EventStreamDecoder, encode_event
 from plugins.gateway.core.reading import Malformed, Seed, UpstreamSaid, read_end, read_event, read_whole
 from plugins.gateway.core.sse import EventDecoder, EventTooLarge, frame
-from plugins.gateway.simulated import wire
+from plugins.gateway.simulated import converse, wire
 from plugins.gateway.simulated.answers import Prompt, reply_to
 
 SEED = Seed("chatcmpl-seed", 1, "seeded")
@@ -53,7 +54,8 @@ def read(dialect: str, surface: str, chunks: list[bytes]) -> tuple[list[bytes], 
     """All frames of an upstream's stream, and its reader."""
     codec = codec_of(dialect, surface)
     assert codec is not None
-    reader, decoder, frames = codec.reader(SEED), EventDecoder(100_000), []
+    reader, frames = codec.reader(SEED), []
+    decoder = EventStreamDecoder(100_000) if dialect == "bedrock" else EventDecoder(100_000)
     for chunk in chunks:
         for name, data in decoder.feed(chunk):
             frames += read_event(reader, name, data)
@@ -86,10 +88,15 @@ def gemini_stream(prompt: Prompt) -> bytes:
     return b"".join(data for data, _ in wire.gemini_events(prompt, reply_to(prompt), "c-1"))
 
 
+def bedrock_stream(prompt: Prompt) -> bytes:
+    return b"".join(data for data, _ in converse.events_of(reply_to(prompt), "c-1"))
+
+
 STREAMS: list[tuple[str, Callable[[Prompt], bytes]]] = [
     ("openai", openai_stream),
     ("anthropic", anthropic_stream),
     ("gemini", gemini_stream),
+    ("bedrock", bedrock_stream),
 ]
 
 
@@ -244,6 +251,13 @@ JSON = st.recursive(
                     "finish_reason",
                     "stop_reason",
                     "response",
+                    "contentBlockIndex",
+                    "stopReason",
+                    "start",
+                    "toolUse",
+                    "reasoningContent",
+                    "text",
+                    "output",
                 ]
             ),
             inner,
@@ -253,13 +267,17 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KINDS = st.sampled_from(
-    ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"]
+    [
+        *("message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"),
+        *("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"),
+    ]
 )
+DIALECTS = st.sampled_from(["openai", "anthropic", "gemini", "bedrock"])
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from(["openai", "anthropic", "gemini"]),
+    DIALECTS,
     st.sampled_from(["chat", "messages"]),
     st.lists(st.tuples(KINDS, JSON), max_size=4),
 )
@@ -267,7 +285,10 @@ def test_fuzzed_upstreams_end_as_answers_or_as_their_own_fault(
     dialect: str, surface: str, events: list[tuple[str, Any]]
 ) -> None:
     bodies = [{"type": kind, **body} if isinstance(body, dict) else body for kind, body in events]
-    stream = b"".join(frame(json.dumps(body).encode()) for body in bodies)
+    if dialect == "bedrock":
+        stream = b"".join(encode_event(kind, body) for (kind, _), body in zip(events, bodies, strict=True))
+    else:
+        stream = b"".join(frame(json.dumps(body).encode()) for body in bodies)
     try:
         frames, _ = read(dialect, surface, [stream])
     except (Malformed, UpstreamSaid):
@@ -276,7 +297,7 @@ def test_fuzzed_upstreams_end_as_answers_or_as_their_own_fault(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(["openai", "anthropic", "gemini"]), st.sampled_from(["chat", "messages"]), JSON)
+@given(DIALECTS, st.sampled_from(["chat", "messages"]), JSON)
 def test_fuzzed_whole_answers_likewise(dialect: str, surface: str, body: Any) -> None:
     codec = codec_of(dialect, surface)
     assert codec is not None
