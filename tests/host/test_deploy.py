@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -42,6 +43,16 @@ def test_unit_gives_the_host_the_time_and_the_files_that_it_needs() -> None:
     files = int(re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)[0])
     assert stop_s > settings.server.limits.grace_s + 20
     assert files > settings.server.limits.connections_max + 200
+    # A proxy in the service's group can open a socket in the runtime folder, and nobody else.
+    assert "\nUMask=0007\n" in unit
+
+
+def test_container_copies_all_that_the_wheel_is_made_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", "LICENSE", project["project"]["readme"], *wheel["packages"], *wheel["force-include"]}
+    copied = re.findall(r"^COPY (?!--from)(.*) /source\S*$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    assert set(" ".join(copied).split()) == needed
 
 
 def test_container_sets_keys_that_exist() -> None:
