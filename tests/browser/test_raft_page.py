@@ -317,7 +317,7 @@ def test_a_rule_is_left_out_and_a_promise_breaks(open_page: Open) -> None:
     row = page.get_by_role("row", name=re.compile("^vote once"))
     expect(row.get_by_role("link")).to_have_attribute("href", re.compile("^https://"))
 
-    row.get_by_role("button", name="Leave out vote-once").click()
+    row.get_by_role("button", name="Leave it out: vote-once").click()
 
     expect(row.get_by_role("status")).to_contain_text("VoteOnce is broken at the")
     expect(row.get_by_role("status")).to_contain_text("quartet raft sim --link s")

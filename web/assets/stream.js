@@ -7,6 +7,8 @@ import { EventParser } from "./sse.js";
 /** A connection that ends sooner counts as one more failure, so that a server that hangs up at once is left alone. */
 const STEADY_AFTER_MS = 5000;
 
+const NETWORK_SIGNS = /** @type {const} */ (["online", "offline"]);
+
 /** @typedef {import("./sse.js").ServerEvent} ServerEvent */
 
 /**
@@ -55,6 +57,7 @@ export class Stream {
     if (this.#options.pauseWhenHidden && typeof document !== "undefined") {
       document.addEventListener("visibilitychange", this.#onVisibility);
     }
+    if (typeof window !== "undefined") for (const sign of NETWORK_SIGNS) window.addEventListener(sign, this.#onNetwork);
     if (this.#isHidden()) this.#become({ name: "paused" });
     else this.#open();
   }
@@ -63,6 +66,7 @@ export class Stream {
   close() {
     this.#disconnect();
     if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#onVisibility);
+    if (typeof window !== "undefined") for (const sign of NETWORK_SIGNS) window.removeEventListener(sign, this.#onNetwork);
     this.#become({ name: "closed", retryAt: null });
   }
 
@@ -146,6 +150,12 @@ export class Stream {
       this.#disconnect();
       this.#become({ name: "paused", retryAt: null });
     } else if (this.state.name === "paused") this.#open();
+  };
+
+  // A connection over a network that is gone, or is another now, stays silent: a new one tells how things stand. Where
+  // there is nothing between page and host it succeeds at once, whatever the browser thinks of its network.
+  #onNetwork = () => {
+    if (this.state.name !== "closed" && this.state.name !== "paused") this.#open();
   };
 
   #isHidden() {

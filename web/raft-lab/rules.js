@@ -26,15 +26,16 @@ export async function showRules(showProblem) {
 /** @param {{name: string, without: string, source: string, bug: string, url: string | null}} rule */
 function row({ name, without, source, bug, url }) {
   const said = html("p", { class: "small said", role: "status" });
-  const button = html("button", { type: "button", class: "button button-fault button-small", "aria-label": `Leave out ${name}` }, "Leave it out");
+  const wish = html("span", {}, "Leave it out");
+  const button = html("button", { type: "button", class: "button button-fault button-small" }, wish, html("span", { class: "visually-hidden" }, `: ${name}`));
   let isSearching = false;
   button.addEventListener("click", () => {
     isSearching = !isSearching;
-    write(button, isSearching ? "Stop" : "Leave it out");
+    write(wish, isSearching ? "Stop" : "Leave it out");
     if (!isSearching) return;
     void search(name, said, () => isSearching).finally(() => {
       isSearching = false;
-      write(button, "Leave it out");
+      write(wish, "Leave it out");
     });
   });
   return html(

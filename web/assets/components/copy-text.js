@@ -12,6 +12,13 @@ export class CopyText extends HTMLElement {
     this.#button.textContent = "Copy";
     this.#button.addEventListener("click", () => void this.#copy());
     this.append(this.#button);
+    const pre = this.querySelector("pre");
+    if (pre !== null) {
+      // It scrolls where it does not fit, which arrow keys do once it has the focus.
+      pre.tabIndex = 0;
+      pre.setAttribute("role", "group");
+      pre.setAttribute("aria-label", "Text to copy");
+    }
     this.text = this.text.replaceAll("%ORIGIN%", location.origin);
   }
 

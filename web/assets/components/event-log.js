@@ -6,15 +6,19 @@ const ENTRIES_MAX = 100;
 
 export class EventLog extends HTMLElement {
   #list = document.createElement("ol");
+  /** What scrolls. A log is no list (ARIA 1.2), so the list is inside of it. */
+  #log = document.createElement("div");
   #empty = document.createElement("p");
 
   connectedCallback() {
     if (this.#list.isConnected) return;
-    this.#list.setAttribute("role", "log");
-    this.#list.setAttribute("aria-label", this.getAttribute("label") ?? "Events");
+    this.#log.setAttribute("role", "log");
+    this.#log.setAttribute("aria-label", this.getAttribute("label") ?? "Events");
+    this.#log.tabIndex = 0;
+    this.#log.append(this.#list);
     this.#empty.className = "event-empty";
     this.#empty.textContent = this.getAttribute("empty") ?? "Nothing has happened yet.";
-    this.replaceChildren(this.#empty, this.#list);
+    this.replaceChildren(this.#empty, this.#log);
   }
 
   /** @param {{text: string, detail?: string, at?: Date, voice?: string}} entry the oldest leaves when there are too many */

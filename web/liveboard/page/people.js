@@ -85,7 +85,6 @@ export class People {
     button.dataset.person = String(number);
     const what = isMe ? `${name} (you)` : `${name}: see what they see`;
     button.title = role === 0 ? `${what}; may only look` : what;
-    button.setAttribute("aria-label", button.title);
     if (!isMe) button.setAttribute("aria-pressed", String(number === this.#followed));
     const picture = document.createElementNS(SVG, "svg");
     picture.setAttribute("viewBox", "0 0 32 32");
@@ -97,7 +96,10 @@ export class People {
     letters.setAttribute("y", "20.5");
     letters.textContent = initials(name);
     picture.append(circle, letters);
-    button.append(picture);
+    const words = document.createElement("span");
+    words.className = "visually-hidden";
+    words.textContent = button.title;
+    button.append(picture, words);
     button.addEventListener("click", () => (this.#followed === number ? this.stop() : this.follow(number)));
     const item = document.createElement("li");
     item.append(button);
