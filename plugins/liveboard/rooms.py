@@ -64,14 +64,17 @@ class Rooms:
             self._nursery.start_soon(self._publish_hints)
             self._nursery.start_soon(self._poll)
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.is_leaving = True
 
     async def get(self, name: str) -> Room:
         """The room, opened on this host, and made when there is none.
 
         Raises:
             NoRoom, RoomsFull: it cannot be made.
-            ServiceUnavailable, OutcomeUnknown: the database does not answer.
+            ServiceUnavailable, OutcomeUnknown: the database does not answer, or the rooms end meanwhile.
         """
         if not ROOM_NAME.fullmatch(name):
             raise NoRoom(name)
@@ -117,15 +120,22 @@ class Rooms:
             row = await self.store.create_room(name, name, "open", True, secret, None, self.settings.rooms_max)
         if row is None:
             raise RoomsFull(name)
+        self._check_running()
         room = Room(row, self.store, self.settings, self.publish, self.host, self._logger)
         assert self._nursery is not None, "rooms are opened while they are run"
         # Beside it: without Redis nobody should wait for its time-out to come in.
         self._nursery.start_soon(self._subscribe, name)
         await room.load()
+        self._check_running()
         room.idle_since = trio.current_time()
         self.open[name] = room
         self._nursery.start_soon(self._run_room, room)
         return room
+
+    def _check_running(self) -> None:
+        """Nobody comes in any more once the rooms end: while the database was asked, the service may have failed."""
+        if self.is_leaving:
+            raise ServiceUnavailable("the boards are being closed; they are back in a moment")
 
     async def _subscribe(self, name: str) -> None:
         try:
