@@ -22,6 +22,7 @@ from host.api import OutcomeUnknown, ServiceUnavailable
 from plugins.frontrow.claims import Claim, ClaimDesk, LastLineCrossed, is_retryable
 from plugins.frontrow.core.tokens import NONCE_BYTES, Hold
 from plugins.frontrow.holds import RETAKEN, TAKEN, UNPROTECTED, HoldDesk
+from plugins.frontrow.payments import Payment
 from plugins.frontrow.settings import Settings
 
 BOOKED: Final = "booked"
@@ -124,11 +125,13 @@ class BoxOffice:
         had_hold: bool = True,
         is_repeated: bool = False,
         is_order: bool = False,
+        money: Payment | None = None,
     ) -> str:
         """Book the seats of a hold under `booking_id`: BOOKED, SOLD, GONE, UNKNOWN or UNAVAILABLE.
 
         `had_hold` is False for a buyer who came without one because layer 1 was away. Say `is_repeated` when a booking
-        was asked for under this id before, and `is_order` when an authorised order of this id is to be claimed.
+        was asked for under this id before, and `is_order` when an order of this id is to be claimed: one that is
+        authorised, or that `money` authorises in the same statement. Unless it is BOOKED, the money is not noted.
 
         Cancelling it abandons the wait for its turn; a claim that was sent is awaited, within `claim_timeout`.
 
@@ -141,7 +144,7 @@ class BoxOffice:
                 return await self._why_gone(hold)
             if standing in (RETAKEN, UNPROTECTED):
                 self.tally.holds_lost += 1
-        claim = Claim(booking_id, hold.event_id, hold.seats, buyer, hold.area, hold.quantity, is_order)
+        claim = Claim(booking_id, hold.event_id, hold.seats, buyer, hold.area, hold.quantity, is_order, money)
         verdict = await self._claim(claim, is_repeated)
         if verdict == BOOKED:
             self.tally.bookings += 1

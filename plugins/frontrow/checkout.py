@@ -21,7 +21,7 @@ from plugins.frontrow.core.checkout import FINAL, event_of_loss, event_of_money,
 from plugins.frontrow.core.tokens import Hold
 from plugins.frontrow.holding import Holding, price_of
 from plugins.frontrow.holds import TAKEN
-from plugins.frontrow.order_store import Move, NewOrder, Order, OrderStore
+from plugins.frontrow.order_store import RETRY_S, Move, NewOrder, Order, OrderStore
 from plugins.frontrow.payments import Payment, PaymentProvider, Refused
 from plugins.frontrow.settings import Settings
 from plugins.frontrow.venues import Venues
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 LOOK_INTERVAL_S: Final = 0.5
 """How often orders that somebody has to look at are looked for."""
 LEASE_MAX: Final = 50
-RETRY_S: Final = 5.0
-"""How long an order with something left to do may stand still before somebody else looks at it."""
 SOON_S: Final = 1.0
 
 _SOON: Final = "UPDATE frontrow.orders SET try_at = clock_timestamp() WHERE id = %s AND state = 'held'"
 _AWAY: Final = (ServiceUnavailable, OutcomeUnknown)
+_NOT_DECIDED: Final = (box_office.UNKNOWN, box_office.UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Checkout:
         if not payment.has_money:
             # The provider says later, by a webhook.
             return order
-        return await self._take_money(order, payment)
+        return await self.drive(order, payment)
 
     async def cancel(self, order_id: str) -> Order:
         """Give up an order that is not paid; money that still comes goes back."""
@@ -214,8 +213,11 @@ class Checkout:
             self._nursery.start_soon(self._drive_quietly, order.id)
         return is_news
 
-    async def drive(self, order: Order) -> Order:
-        """Do what is left to do for an order, as far as it goes now; the order then."""
+    async def drive(self, order: Order, money: Payment | None = None) -> Order:
+        """Do what is left to do for an order, as far as it goes now; the order then.
+
+        `money` that the order does not know of yet is noted first: by the statement that claims the seats, as a rule.
+        """
         if (under_way := self._driving.get(order.id)) is not None:
             await under_way.done.wait()
             order = await self.store.find(order.id)
@@ -223,6 +225,8 @@ class Checkout:
                 return order
         this = self._driving[order.id] = _Drive()
         try:
+            if money is not None:
+                order = await self._note(order, money)
             while True:
                 while (action := next_action(order.state)) not in (None, "look"):
                     before = order.state
@@ -239,7 +243,11 @@ class Checkout:
 
     async def _act(self, order: Order, action: str) -> Order:
         if action == "claim":
-            return await self._claim(order)
+            verdict = await self._claim(order)
+            if verdict == box_office.BOOKED:
+                # As the claim's own statement left it.
+                return replace(order, state="claimed")
+            return order if verdict in _NOT_DECIDED else await self._lose_seats(order, verdict)
         if action == "confirm":
             order, has_moved = await self.store.move(Move(order.id, "confirm"))
             self.tally.orders_confirmed += has_moved
@@ -267,23 +275,21 @@ class Checkout:
         self.tally.orders_confirmed += has_moved and order.state == "confirmed"
         return order
 
-    async def _claim(self, order: Order) -> Order:
-        hold = order.hold
+    async def _claim(self, order: Order, money: Payment | None = None) -> str:
         try:
-            verdict = await self._holding.office.book(hold, order.buyer, order.id, is_order=True)
+            verdict = await self._holding.office.book(order.hold, order.buyer, order.id, is_order=True, money=money)
         except ServiceUnavailable:
-            verdict = box_office.UNAVAILABLE
+            return box_office.UNAVAILABLE
         if verdict == box_office.BOOKED:
-            self._holding.settled(hold, order.buyer)
-            # As the claim's own statement left it.
-            return replace(order, state="claimed")
-        if verdict in (box_office.UNKNOWN, box_office.UNAVAILABLE):
-            return order
-        move = Move(order.id, event_of_loss(order.captured), reason=verdict, try_s=SOON_S)
+            self._holding.settled(order.hold, order.buyer)
+        return verdict
+
+    async def _lose_seats(self, order: Order, why: str) -> Order:
+        move = Move(order.id, event_of_loss(order.captured), reason=why, try_s=SOON_S)
         order, has_moved = await self.store.move(move)
         if has_moved:
             self.tally.orders_lost_seats += 1
-            await self._holding.let_go(hold, order.buyer)
+            await self._holding.let_go(order.hold, order.buyer)
         return order
 
     async def _refused(self, order: Order, action: str, refused: Refused) -> Order:
@@ -295,14 +301,16 @@ class Checkout:
             await self._holding.back_on_sale(order.hold)
         return order
 
-    async def _take_money(self, order: Order, payment: Payment) -> Order:
-        """The provider has money for an order: take the step that it means, and drive."""
-        name = event_of_money(order.state, payment.captured)
-        move = Move(order.id, name, payment.authorised, payment.captured, payment_id=payment.id, try_s=RETRY_S)
+    async def _note(self, order: Order, money: Payment) -> Order:
+        """The provider has money for an order: take the step that it means, and the claim with it where that goes."""
+        name = event_of_money(order.state, money.captured)
+        if name == "authorise" and await self._claim(order, money) == box_office.BOOKED:
+            payment_id = order.payment_id or money.id
+            captured = max(order.captured, money.captured)
+            return replace(order, state="claimed", payment_id=payment_id, captured=captured)
+        move = Move(order.id, name, money.authorised, money.captured, payment_id=money.id, try_s=RETRY_S)
         order, has_moved = await self.store.move(move)
-        if not has_moved:
-            order = await self._place_money(order, payment.captured)
-        return await self.drive(order)
+        return order if has_moved else await self._place_money(order, money.captured)
 
     async def _place_money(self, order: Order, captured: int) -> Order:
         """The order moved on between the look and the step: what the money means to it now."""
@@ -351,7 +359,7 @@ class Checkout:
             self.tally.payments_unknown += 1
             return
         if payment is not None and payment.has_money:
-            await self._take_money(order, payment)
+            await self.drive(order, payment)
         elif order.left_ms <= 0:
             await self._expire(order)
 

@@ -19,6 +19,7 @@ import trio
 from psycopg import errors as sql_error
 
 from host.api import HostError, OutcomeUnknown, ServiceUnavailable
+from plugins.frontrow.payments import Payment
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -68,7 +69,8 @@ class LastLineCrossed(HostError):
 class Claim:
     """What a buyer asks of layer 2. `seats` are ids in ascending order; `booking_id` a UUID chosen beforehand.
 
-    On public sale a claim may be on `quantity` places of an `area` instead, and belong to an order that is to be paid.
+    On public sale a claim may be on `quantity` places of an `area` instead, and belong to an order that is to be paid:
+    one that is authorised, or is by the `money` that the claim brings along.
     """
 
     booking_id: str
@@ -78,6 +80,7 @@ class Claim:
     area: int = 0
     quantity: int = 0
     is_order: bool = False
+    money: Payment | None = None
 
 
 class ClaimDesk:

@@ -286,7 +286,7 @@ async def _limit(bench: Bench, is_out: bool) -> int:
 
 
 async def _step_condition(bench: Bench, is_out: bool) -> int:
-    blind = STEP_MANY.replace("locked.state = ANY(string_to_array(given.of, ','))", "true")
+    blind = STEP_MANY.replace("known.state = ANY(string_to_array(given.of, ','))", "true")
     assert blind != STEP_MANY
 
     async def act(scratch: Scratch) -> None:

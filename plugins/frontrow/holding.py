@@ -93,7 +93,9 @@ class Holding:
         rooms: Rooms,
         tell_of_sale: Callable[[Hold, str], None] = lambda hold, buyer: None,
     ) -> None:
-        """`tell_of_sale` is called with each hold that was sold, and its buyer; it must not block."""
+        """`tell_of_sale` is called with each hold that was sold of which layer 1 counts more than its seats, and its
+        buyer; it must not block.
+        """
         self.office = office
         self._rooms = rooms
         self._tell_of_sale = tell_of_sale
@@ -167,7 +169,9 @@ class Holding:
     def settled(self, hold: Hold, buyer: str) -> None:
         """A hold was sold: what layer 1 counted of it is counted by the tables from now on."""
         self.note(hold, SOLD)
-        self._tell_of_sale(hold, buyer)
+        event = self._venues.known(hold.event_id)
+        if hold.area or event is None or event.places_per_buyer_max is not None:
+            self._tell_of_sale(hold, buyer)
 
     async def forget_counts(self, hold: Hold, buyer: str) -> None:
         """Drop what layer 1 counts of a hold beyond its seats: places of an area, and of what its buyer may have."""

@@ -244,13 +244,15 @@ class HoldDesk:
             some = tuple(sorted(seats[start : start + SEATS_MAX]))
             await self._call(self._scripts["release"], [self.key(event_id, seat) for seat in some], (_SOLD,))
 
-    async def mark_sold(self, event_id: int, seats: tuple[int, ...]) -> None:
+    async def mark_sold(self, event_id: int, seats: Sequence[int]) -> None:
         """Tell layer 1, after the commit, that these seats are sold, so that it turns buyers away for good.
 
         Only ever a hint: when it is lost, the next buyer gets a hold and hears "sold" from layer 2.
         """
+        unit = self._redis.pipeline(transaction=False)
         for seat in seats:
-            await self._call(self._execute, "SET", self.key(event_id, seat), _SOLD, "PX", self._sold_ms)
+            unit.execute_command("SET", self.key(event_id, seat), _SOLD, "PX", self._sold_ms)
+        await self._call(unit.execute)
 
     async def remember(self, name: str, value: str, ttl_ms: int) -> str | None:
         """Keep `value` under `name` unless something is there; what is there then. None when Redis is away."""

@@ -32,8 +32,8 @@ from plugins.frontrow.wall_clock import WallClock
 
 ORDERS: Final = "/api/frontrow/orders"
 REPORTS: Final = "/api/frontrow/payments/events"
-REPORT_BYTES_MAX: Final = 16 * 1024
-EVENTS_MAX: Final = 50
+REPORT_BYTES_MAX: Final = 64 * 1024
+EVENTS_MAX: Final = 200
 """Events in one report."""
 
 _AWAY: Final = "The database is away; asking again is safe"

@@ -25,44 +25,53 @@ known.currency, known.price, known.state, known.method, known.payment_id, known.
 known.refunded, known.reason, known.tries, extract(epoch FROM known.pay_by)::float8,
 (extract(epoch FROM known.pay_by - clock_timestamp()) * 1000)::bigint, known.steps
 """
+# Whether a report says of an order's money what the order does not know yet. Sums only ever grow, so what is no news
+# now never will be: the order's row need not be locked for it, nor written.
+_TELLS_MORE: Final = """(
+    known.authorised < {0}.authorised OR known.captured < {0}.captured OR known.refunded < {0}.refunded
+    OR known.payment_id IS NULL AND {0}.payment_id <> '')"""
 _NEW_MANY: Final = f"""
-WITH given AS (
-    SELECT * FROM json_to_recordset(%s::json)
-           AS given (id uuid, event_id bigint, buyer text, hold_nonce text, seats text, area_id bigint, quantity int,
-                     currency text, price bigint, method text, pay_s float8)
-), made AS (
-    INSERT INTO frontrow.orders (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method,
-                                 pay_by, try_at, steps)
-    SELECT id, event_id, buyer, hold_nonce, seats::bigint[], nullif(area_id, 0), quantity, currency, price, method,
-           clock_timestamp() + make_interval(secs => pay_s), clock_timestamp() + make_interval(secs => pay_s),
-           frontrow.step('held')
-      FROM given ORDER BY hold_nonce
-    ON CONFLICT DO NOTHING
-    RETURNING *
-)
-SELECT {_COLUMNS} FROM made AS known
-UNION ALL
-SELECT {_COLUMNS} FROM frontrow.orders AS known
- WHERE known.hold_nonce IN (SELECT hold_nonce FROM given) AND known.id NOT IN (SELECT id FROM made)
+INSERT INTO frontrow.orders AS known
+       (id, event_id, buyer, hold_nonce, seats, area_id, quantity, currency, price, method, pay_by, try_at, steps)
+SELECT id, event_id, buyer, hold_nonce, seats::bigint[], nullif(area_id, 0), quantity, currency, price, method,
+       clock_timestamp() + make_interval(secs => pay_s), clock_timestamp() + make_interval(secs => pay_s),
+       frontrow.step('held')
+  FROM json_to_recordset(%s::json)
+       AS given (id uuid, event_id bigint, buyer text, hold_nonce text, seats text, area_id bigint, quantity int,
+                 currency text, price bigint, method text, pay_s float8)
+ ORDER BY hold_nonce
+ON CONFLICT DO NOTHING
+RETURNING {_COLUMNS}
 """
+_OF_HOLDS: Final = f"SELECT {_COLUMNS} FROM frontrow.orders AS known WHERE known.hold_nonce = ANY(%s)"
 _FIND_MANY: Final = f"SELECT {_COLUMNS} FROM frontrow.orders AS known WHERE known.id = ANY(%s::uuid[])"
 
+# LATERAL, and BETWEEN for =: by these an order can only be looked up by its id. The planner takes any JSON for a
+# hundred rows and a young table for a small one: left to itself it reads all orders at each step, and goes on to when
+# they are many.
 STEP_MANY: Final = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::json)
            AS given (id uuid, of text, to_state text, via text, authorised bigint, captured bigint, refunded bigint,
                      payment_id text, reason text, try_s float8, event text, kind text, amount bigint)
 ), locked AS MATERIALIZED (
-    SELECT known.id, known.state FROM frontrow.orders AS known WHERE known.id IN (SELECT id FROM given)
-     ORDER BY known.id FOR UPDATE
+    SELECT locked.*
+      FROM (SELECT * FROM given ORDER BY id) AS given, LATERAL (
+           SELECT known.id, known.state FROM frontrow.orders AS known
+            WHERE known.id = given.id AND (given.event = '' OR known.state = ANY(string_to_array(given.of, ','))
+                                           OR {_TELLS_MORE.format("given")})
+              FOR NO KEY UPDATE) AS locked
 ), news AS (
     INSERT INTO frontrow.payment_events (id, order_id, kind, amount)
-    SELECT event, id, kind, amount FROM given JOIN locked USING (id) WHERE event <> ''
+    SELECT given.event, known.id, given.kind, given.amount
+      FROM given, LATERAL (SELECT id FROM frontrow.orders WHERE id = given.id OFFSET 0) AS known
+     WHERE given.event <> '' AND (SELECT count(*) FROM locked) >= 0
+     ORDER BY given.event
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 ), able AS MATERIALIZED (
-    SELECT given.*, locked.state = ANY(string_to_array(given.of, ',')) AS moves
-      FROM given JOIN locked USING (id)
+    SELECT given.*, known.state = ANY(string_to_array(given.of, ',')) AS moves
+      FROM given JOIN locked AS known USING (id)
      WHERE event = '' OR event IN (SELECT id FROM news)
 ), stepped AS (
     UPDATE frontrow.orders AS known
@@ -78,7 +87,9 @@ WITH given AS MATERIALIZED (
            steps = known.steps || CASE WHEN moves AND via <> '' THEN frontrow.step(via) ELSE '' END
                                || CASE WHEN moves THEN frontrow.step(to_state) ELSE '' END,
            changed_at = clock_timestamp()
-      FROM able WHERE known.id = able.id AND (moves OR able.kind <> '' OR able.payment_id <> '')
+      FROM able
+     WHERE known.id BETWEEN able.id AND able.id
+       AND (moves OR (able.kind <> '' OR able.payment_id <> '') AND {_TELLS_MORE.format("able")})
     RETURNING known.*, moves
 ), booked AS (
     UPDATE frontrow.bookings AS booking SET state = 'confirmed'
@@ -94,8 +105,9 @@ WITH given AS MATERIALIZED (
 )
 SELECT {_COLUMNS}, known.moves FROM stepped AS known
 UNION ALL
-SELECT {_COLUMNS}, false FROM frontrow.orders AS known JOIN locked USING (id)
- WHERE known.id NOT IN (SELECT id FROM stepped)
+SELECT {_COLUMNS}, false
+  FROM given, LATERAL (SELECT * FROM frontrow.orders WHERE id = given.id OFFSET 0) AS known
+ WHERE given.id NOT IN (SELECT id FROM stepped)
 """
 # The seats of an order that had them, back on sale: behind the step, in the same transaction.
 FREE: Final = """
@@ -135,6 +147,8 @@ SELECT {_COLUMNS} FROM frontrow.orders AS known
  ORDER BY known.id LIMIT %(limit)s
 """
 NEVER_S: Final = -1.0
+RETRY_S: Final = 5.0
+"""How long an order with something left to do may stand still before somebody else looks at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +272,13 @@ class OrderStore:
         return [_order(row) for row in rows]
 
     async def _make(self, news: Sequence[NewOrder]) -> list[Order]:
-        rows = await self._postgres.fetch_all(_NEW_MANY, [records(map(_columns_of_new, news))])
-        by_nonce = {order.hold_nonce: order for order in map(_order, rows)}
-        missing = [new for new in news if new.hold.nonce not in by_nonce]
-        if missing:
-            # Committed between the snapshot and the conflict: it is there for the next statement.
-            found = await self._make(missing)
-            by_nonce |= {order.hold_nonce: order for order in found}
+        orders = list(map(_order, await self._postgres.fetch_all(_NEW_MANY, [records(map(_columns_of_new, news))])))
+        if len(orders) < len(news):
+            # Theirs are there already; whoever made them has committed, or this statement would have waited.
+            made = {order.hold_nonce for order in orders}
+            others = [new.hold.nonce for new in news if new.hold.nonce not in made]
+            orders += map(_order, await self._postgres.fetch_all(_OF_HOLDS, [others]))
+        by_nonce = {order.hold_nonce: order for order in orders}
         return [by_nonce[new.hold.nonce] for new in news]
 
     async def _find(self, ids: Sequence[str]) -> list[Order | None]:

@@ -82,10 +82,12 @@ class RedisStream:
         self.key = key
 
     async def append(self, events: Sequence[Told]) -> None:
+        unit = self._redis.pipeline(transaction=False)
         for told in events:
             fields = {"id": told.id, "kind": told.kind, "booking": told.booking_id, "body": to_json(told.document())}
             flat = [part for pair in fields.items() for part in pair]
-            await self._redis.execute_command("XADD", self.key, "MAXLEN", "~", STREAM_EVENTS_MAX, "*", *flat)
+            unit.execute_command("XADD", self.key, "MAXLEN", "~", STREAM_EVENTS_MAX, "*", *flat)
+        await unit.execute()
 
 
 class Relay:

@@ -9,18 +9,19 @@ thousand share a handful of commits. Each still wins or loses by itself, all of 
 - Two claims for the same seat, area or buyer never share a statement: the second waits for the next, so that it sees
   what became of the first.
 
-A claim of an order takes it from "authorised" to "claimed" in the same statement; one without an order is confirmed at
-once and leaves its event in the outbox.
+A claim of an order takes it from "authorised" to "claimed" in the same statement, and notes the money that makes it
+"authorised" when it brings that along; one without an order is confirmed at once and leaves its event in the outbox.
 """
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from psycopg import errors as sql_error
 
 from plugins.frontrow.claims import Claim, ClaimDesk, Claimed, LastLineCrossed
 from plugins.frontrow.gather import Gatherer, records
+from plugins.frontrow.order_store import RETRY_S
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -33,13 +34,17 @@ STATEMENTS_MAX: Final = 2
 CLAIM_MANY: Final = """
 WITH claim AS MATERIALIZED (
     SELECT given.*, event.places_per_buyer_max AS most
-      FROM json_to_recordset(%(claims)s::json) AS given (booking uuid, event bigint, buyer text, is_order boolean)
+      FROM json_to_recordset(%(claims)s::json)
+           AS given (booking uuid, event bigint, buyer text, is_order boolean, authorised bigint, captured bigint,
+                     payment_id text, try_s float8)
       JOIN frontrow.events AS event ON event.id = given.event
 ), ordered AS MATERIALIZED (
-    SELECT known.id FROM frontrow.orders AS known JOIN claim ON claim.is_order AND claim.booking = known.id
-     WHERE known.state = 'authorised'
-     ORDER BY known.id
-       FOR UPDATE OF known
+    SELECT locked.id
+      FROM (SELECT * FROM claim WHERE is_order ORDER BY booking) AS claim, LATERAL (
+           SELECT known.id FROM frontrow.orders AS known
+            WHERE known.id = claim.booking
+              AND (known.state = 'authorised' OR known.state IN ('held', 'expired') AND claim.payment_id <> '')
+              FOR NO KEY UPDATE) AS locked
 ), able AS MATERIALIZED (
     SELECT * FROM claim WHERE NOT is_order OR booking IN (SELECT id FROM ordered)
 ), asked AS MATERIALIZED (
@@ -104,8 +109,18 @@ WITH claim AS MATERIALIZED (
     INSERT INTO frontrow.booking_areas (booking_id, area_id, quantity) SELECT booking, id, quantity FROM area_sold
 ), step AS (
     UPDATE frontrow.orders AS known
-       SET state = 'claimed', changed_at = clock_timestamp(), steps = known.steps || frontrow.step('claimed')
-      FROM winner WHERE winner.is_order AND known.id = winner.booking AND known.state = 'authorised'
+       SET state = 'claimed', changed_at = clock_timestamp(),
+           authorised = greatest(known.authorised, winner.authorised),
+           captured = greatest(known.captured, winner.captured),
+           payment_id = coalesce(known.payment_id, nullif(winner.payment_id, '')),
+           tries = CASE WHEN known.state = 'authorised' THEN known.tries ELSE 0 END,
+           try_at = CASE WHEN known.state = 'authorised' THEN known.try_at
+                         ELSE clock_timestamp() + make_interval(secs => winner.try_s) END,
+           steps = known.steps || CASE WHEN known.state = 'authorised' THEN '' ELSE frontrow.step('authorised') END
+                               || frontrow.step('claimed')
+      FROM winner
+     WHERE winner.is_order AND known.id = winner.booking
+       AND known.state IN ('authorised', 'held', 'expired')
 ), announced AS (
     INSERT INTO frontrow.outbox (booking_id, event_id, kind, payload)
     SELECT booking, event, 'booking.confirmed', jsonb_build_object('buyer', buyer, 'price', 0)
@@ -182,11 +197,21 @@ def _keys(claim: Claim) -> list[Hashable]:
     return keys
 
 
+def _columns_of(claim: Claim) -> dict[str, Any]:
+    columns = {
+        "booking": claim.booking_id,
+        "event": claim.event_id,
+        "buyer": claim.buyer,
+        "is_order": claim.is_order,
+    }
+    if (money := claim.money) is None:
+        return columns
+    sums = {"authorised": money.authorised, "captured": money.captured}
+    return columns | sums | {"payment_id": money.id, "try_s": RETRY_S}
+
+
 def _parameters(claims: Sequence[Claim]) -> dict[str, str]:
-    given = [
-        {"booking": each.booking_id, "event": each.event_id, "buyer": each.buyer, "is_order": each.is_order}
-        for each in claims
-    ]
+    given = [_columns_of(each) for each in claims]
     seats = [{"booking": each.booking_id, "seat": seat} for each in claims for seat in each.seats]
     areas = [{"booking": each.booking_id, "area": each.area, "quantity": each.quantity} for each in claims if each.area]
     return {"claims": records(given), "seats": records(seats), "areas": records(areas)}

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +46,7 @@ from plugins.frontrow.sale_claims import SaleClaimDesk
 from plugins.frontrow.sale_routes import SaleRoutes
 from plugins.frontrow.samples_on_sale import put_samples_on_sale
 from plugins.frontrow.settings import Settings
-from plugins.frontrow.simulated.ledger import PostgresLedger
+from plugins.frontrow.simulated.ledger import Ledger
 from plugins.frontrow.simulated.provider import SimulatedProvider
 from plugins.frontrow.simulated.server import serve_loopback
 from plugins.frontrow.strategies.comparison import Comparisons
@@ -57,6 +57,8 @@ from plugins.frontrow.wall_clock import WallClock
 
 SALES_WAITING_MAX: Final = 10_000
 """Sales that layer 1 has not been told of yet; when there are more, it is not told: it is a hint, nothing else."""
+SALES_TOLD_MAX: Final = 1000
+"""Seats that layer 1 is told of in one go."""
 METRICS_INTERVAL_S: Final = 1.0
 SALE_CLAIMS_MAX: Final = 1000
 """Claims of the public that wait for a statement at one time; the desk puts them together."""
@@ -181,7 +183,7 @@ class FrontRow:
         secret = payment_secret(settings, installation)
         url = settings.payment_url
         if not url:
-            self.provider = SimulatedProvider(PostgresLedger(ctx.postgres), ctx.http, secret)
+            self.provider = SimulatedProvider(Ledger(ctx.postgres), ctx.http, secret)
             url = await nursery.start(self.provider.run)
         transport = TrioTransport()
         nursery.start_soon(_close_at_the_end, transport)
@@ -215,6 +217,7 @@ class FrontRow:
             self.ctx.metrics["sales_untold_total"].inc()
 
     async def _tell_of_sales(self, holds: HoldDesk, holding: Holding) -> None:
+        sold: dict[int, list[int]] = defaultdict(list)
         async for what, detail in self._sales_to_tell:
             if isinstance(what, Hold):
                 assert isinstance(detail, str)
@@ -223,8 +226,13 @@ class FrontRow:
                 except (ServiceUnavailable, OutcomeUnknown):
                     self.ctx.metrics["sales_untold_total"].inc()
             else:
-                assert isinstance(detail, tuple)
-                await holds.mark_sold(what, detail)
+                sold[what].extend(map(int, detail))
+            # What came while layer 1 was told of others is told together.
+            is_last = not self._sales_to_tell.statistics().current_buffer_used
+            if is_last or sum(map(len, sold.values())) >= SALES_TOLD_MAX:
+                for event_id, seats in sold.items():
+                    await holds.mark_sold(event_id, seats)
+                sold.clear()
 
     async def _put_samples_on_sale(self) -> None:
         try:

@@ -40,8 +40,10 @@ _RETRY_S_MAX: Final = 10.0
 _TRIES_MAX: Final = 20
 _WEBHOOKS_WAITING_MAX: Final = 10_000
 _WEBHOOK_TIMEOUT_S: Final = 5.0
-_EVENTS_MAX: Final = 50
-"""Events in one webhook: what has happened while the one before was on its way."""
+_EVENTS_MAX: Final = 200
+"""Events in one webhook: what has happened since the one before, and `_GATHER_S` longer."""
+_GATHER_S: Final = 0.05
+"""As with real providers, a report comes after the answer, as a rule; and one that comes then is noted and no more."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,8 @@ class SimulatedProvider:
         document = from_json(body) if body else {}
         if not what:
             answer = await self._authorise(document)
+        elif what == "capture":
+            answer = await self._capture(document)
         elif (entry := await self._ledger.load(str(document.get("payment_id")))) is not None:
             answer = await self._change(entry, what, document)
         else:
@@ -102,39 +106,45 @@ class SimulatedProvider:
 
     async def _authorise(self, document: Mapping[str, Any]) -> tuple[int, Any] | None:
         order_id, card = str(document["order_id"]), str(document.get("card", "ok"))
-        entry = await self._ledger.of_order(order_id)
-        if entry is not None and entry.state != "declined":
-            return 200, entry.document()
-        if entry is None:
-            payment_id = "pay_" + hashlib.sha256(order_id.encode()).hexdigest()[:24]
-            amount, currency, method = document["amount"], document["currency"], document.get("method", "card")
-            entry = Entry(payment_id, order_id, amount, currency, method, card)
-        entry.card = card
-        if document.get("notify_url"):
-            self._notify[entry.id] = document["notify_url"]
+        payment_id = "pay_" + hashlib.sha256(order_id.encode()).hexdigest()[:24]
+        amount, currency, method = document["amount"], document["currency"], document.get("method", "card")
+        entry = Entry(payment_id, order_id, amount, currency, method, card)
         if card == "slow":
             await trio.sleep(self.faults.slow_s)
-        if self.faults.refuse_all or card == "declined" or card not in CARDS:
-            entry.state = "declined"
-            await self._ledger.save(entry)
-            self._report(entry, "payment.declined", 0)
-            return 402, {"reason": "the card is refused"}
         if card == "late":
             entry.state = "pending"
-            await self._ledger.save(entry)
+        elif not self.faults.refuse_all and card != "declined" and card in CARDS:
+            _pay(entry)
+        known = await self._ledger.open(entry)
+        if known is not None:
+            return 200, known.document()
+        if document.get("notify_url"):
+            self._notify[entry.id] = document["notify_url"]
+        if entry.state == "declined":
+            self._report(entry, "payment.declined", 0)
+            return 402, {"reason": "the card is refused"}
+        if entry.state == "pending":
             assert self._nursery is not None
             self._late[order_id] = trio.Event()
             self._nursery.start_soon(self._pay_late, entry)
             return 200, entry.document()
-        await self._pay(entry, is_told_first=card == "webhook-first")
+        await self._tell_of_money(entry, is_told_first=card == "webhook-first")
         return None if card == "lost" else (200, entry.document())
 
-    async def _pay(self, entry: Entry, *, is_told_first: bool = False) -> None:
-        entry.authorised = entry.amount
-        entry.state = "authorised"
-        if entry.method == "instant":
-            entry.captured, entry.state = entry.amount, "captured"
-        await self._ledger.save(entry)
+    async def _capture(self, document: Mapping[str, Any]) -> tuple[int, Any] | None:
+        payment_id = str(document.get("payment_id"))
+        entry = await self._ledger.capture(payment_id, int(document.get("amount", 0)))
+        if entry is not None:
+            self._report(entry, "payment.captured", entry.captured)
+            return None if entry.card == "capture-lost" else (200, entry.document())
+        entry = await self._ledger.load(payment_id)
+        if entry is None:
+            return 404, {"reason": "no such payment"}
+        if entry.card == "capture-refused":
+            return 402, {"reason": "the card is refused at the capture"}
+        return (200, entry.document()) if entry.captured else (409, {"reason": f"it is {entry.state}"})
+
+    async def _tell_of_money(self, entry: Entry, *, is_told_first: bool = False) -> None:
         kind = f"payment.{entry.state}"
         if is_told_first:
             await self._deliver(self._notify_url(entry), [self._event(entry, kind, entry.amount)])
@@ -151,20 +161,12 @@ class SimulatedProvider:
         with trio.move_on_after(self.faults.late_s):
             await self._late[entry.order_id].wait()
         del self._late[entry.order_id]
-        await self._pay(entry)
+        _pay(entry)
+        await self._ledger.save(entry)
+        await self._tell_of_money(entry)
 
     async def _change(self, entry: Entry, what: str, document: Mapping[str, Any]) -> tuple[int, Any] | None:
         amount = int(document.get("amount", 0))
-        if what == "capture":
-            if entry.card == "capture-refused":
-                return 402, {"reason": "the card is refused at the capture"}
-            if entry.state == "authorised":
-                entry.captured, entry.state = min(amount, entry.authorised), "captured"
-                await self._ledger.save(entry)
-                self._report(entry, "payment.captured", entry.captured)
-                if entry.card == "capture-lost":
-                    return None
-            return (200, entry.document()) if entry.captured else (409, {"reason": f"it is {entry.state}"})
         if what == "void":
             if entry.state == "authorised":
                 entry.state = "voided"
@@ -217,6 +219,7 @@ class SimulatedProvider:
         assert self._nursery is not None
         async for url, first in self._to_send:
             events = {url: [first]}
+            await trio.sleep(_GATHER_S)
             while sum(map(len, events.values())) < _EVENTS_MAX:
                 try:
                     url, event = self._to_send.receive_nowait()
@@ -243,3 +246,9 @@ class SimulatedProvider:
         except httpx.HTTPError:
             return False
         return answer.is_success
+
+
+def _pay(entry: Entry) -> None:
+    entry.authorised, entry.state = entry.amount, "authorised"
+    if entry.method == "instant":
+        entry.captured, entry.state = entry.amount, "captured"

@@ -13,7 +13,7 @@ from host.api import OutcomeUnknown
 from plugins.frontrow.core.signature import HEADER, sign
 from plugins.frontrow.order_store import STEP_MANY, Move, OrderStore
 from plugins.frontrow.service import payment_secret
-from plugins.frontrow.simulated.ledger import Entry, PostgresLedger
+from plugins.frontrow.simulated.ledger import Entry, Ledger
 from tests.plugins.frontrow.conftest import eventually, open_front_row
 from tests.plugins.frontrow.houses import hold, open_house
 
@@ -476,7 +476,7 @@ async def test_without_its_condition_a_step_is_taken_from_anywhere(shop):
     assert (await store.move(Move(order["id"], "expire")))[0].state == "confirmed"
     blind = OrderStore(
         shop.front_row.ctx.postgres,
-        step_sql=STEP_MANY.replace("locked.state = ANY(string_to_array(given.of, ','))", "true"),
+        step_sql=STEP_MANY.replace("known.state = ANY(string_to_array(given.of, ','))", "true"),
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(blind.run)
@@ -486,7 +486,7 @@ async def test_without_its_condition_a_step_is_taken_from_anywhere(shop):
 
 async def test_books_kept_by_several_hosts_at_once_are_one(shop):
     postgres = shop.front_row.ctx.postgres
-    ledgers = [PostgresLedger(postgres) for _ in range(4)]
+    ledgers = [Ledger(postgres) for _ in range(4)]
     async with trio.open_nursery() as nursery:
         for ledger in ledgers:
             await nursery.start(ledger.run)
