@@ -35,6 +35,7 @@ SIMULATED: Final[tuple[tuple[str, Dialect], ...]] = (
     ("simulated", "openai"),
     ("simulated-b", "anthropic"),
     ("simulated-c", "gemini"),
+    ("simulated-d", "bedrock"),
     # The proof breaks these, so that it never breaks what somebody else is looking at.
     ("proof-primary", "openai"),
     ("proof-backup", "anthropic"),

@@ -6,7 +6,7 @@ import OpenAI from "openai";
 const url = process.env.GATEWAY_URL;
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "anything", maxRetries: 0 });
 /** OpenAI's wire format, Anthropic's and Gemini's. */
-const MODELS = ["simulated/echo", "simulated-b/echo", "simulated-c/echo"];
+const MODELS = ["simulated/echo", "simulated-b/echo", "simulated-c/echo", "simulated-d/echo"];
 const TOOLS = [
   {
     type: "function",

@@ -11,7 +11,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-MODELS = ["simulated/echo", "simulated-b/echo", "simulated-c/echo"]
+MODELS = ["simulated/echo", "simulated-b/echo", "simulated-c/echo", "simulated-d/echo"]
 """OpenAI's wire format, Anthropic's and Gemini's."""
 TOOL: Any = {
     "type": "function",
