@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from host.api import Duration, Secret, Size
 from plugins.gateway.aws import AwsSettings, Signer, secret_of
@@ -212,8 +212,8 @@ class Settings(Part):
     traces: TracesSettings = TracesSettings()
 
     @model_validator(mode="after")
-    def _providers_are_complete(self, info: ValidationInfo) -> Self:
-        environment = (info.context or {}).get("env", os.environ) if self.providers_from_environment else {}
+    def _providers_are_complete(self) -> Self:
+        environment = os.environ if self.providers_from_environment else {}
         for name, provider in self.providers.items():
             if provider.dialect_as(name) == "bedrock":
                 if provider.enabled and not access_to_bedrock(provider, environment).is_complete:
