@@ -1,8 +1,9 @@
 PYTHON ?= python3
-VENV := .venv
+# `make test PYTHON=python3.13`: another Python has an environment of its own, beside the one of every day.
+VENV := $(if $(filter command,$(origin PYTHON)),.venv-$(notdir $(PYTHON)),.venv)
 BIN := $(VENV)/bin
 
-.PHONY: run test test-hypercorn lint setup bench bench-peers clean autobahn
+.PHONY: run test test-pythons test-hypercorn lint setup bench bench-peers clean autobahn
 
 ## run: set everything up and serve the site on an embedded Postgres and Redis
 run: setup
@@ -11,6 +12,10 @@ run: setup
 ## test: set everything up and pass the tests
 test: setup
 	@$(BIN)/python -m pytest
+
+## test-pythons: the tests on every Python that is supported, each in an environment of its own
+test-pythons:
+	@for version in 3.11 3.12 3.13; do $(MAKE) --no-print-directory test PYTHON=python$$version || exit 1; done
 
 ## test-hypercorn: the same tests, with every host on the engine that serves TLS and HTTP/2
 test-hypercorn: setup
@@ -51,4 +56,4 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 clean:
-	@rm -rf $(VENV) .cache dist
+	@rm -rf .venv .venv-* .cache dist
