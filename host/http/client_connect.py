@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 import trio
 
+from host.http.client_watch import ReadWatch
 from host.http.client_wire import LOST, NotingStream, PlainWire, TlsWire, Wire, reason_of
 
 SocketOption = tuple[int, int, int | bytes]
@@ -34,7 +35,8 @@ class Connector:
     """Opens wires, with the settings that all connections of a transport share.
 
     `verify`, `cert` and `trust_env` mean what they mean to httpx. With `uds` every connection goes to that unix socket,
-    whatever the host; TLS and the Host header still speak of the host. `socket_options` are set once connected.
+    whatever the host; TLS and the Host header still speak of the host. `socket_options` are set once connected. Wires
+    without TLS wait for `watch`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Connector:
         uds: str | None = None,
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] = (),
+        watch: ReadWatch,
     ) -> None:
         self._verify = verify
         self._cert = cert
@@ -53,6 +56,7 @@ class Connector:
         self._uds = uds
         self._local_address = local_address
         self._socket_options = tuple(socket_options)
+        self._watch = watch
         self._context: ssl.SSLContext | None = None
 
     async def open(self, origin: Origin) -> Wire:
@@ -66,7 +70,7 @@ class Connector:
         stream = await self._open_stream(origin)
         if origin.scheme == b"https":
             return await self._handshake(stream, origin)
-        return PlainWire(stream)
+        return PlainWire(stream, self._watch)
 
     async def _open_stream(self, origin: Origin) -> trio.SocketStream:
         try:

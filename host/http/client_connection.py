@@ -20,7 +20,7 @@ from host.http.client_connect import Connector, Origin
 from host.http.client_pool import Pool
 from host.http.client_request import LAST_CHUNK, EncodedRequest, frame_chunk
 from host.http.client_response import ResponseParser
-from host.http.client_wire import LOST, READ_BYTES, RaggedEof, Wire, reason_of
+from host.http.client_wire import LOST, RaggedEof, Wire, reason_of
 
 # A body up to this size goes out in one piece with the headers; copying it costs less than a second system call.
 _JOINED_BYTES_MAX = 65536
@@ -48,7 +48,6 @@ class Connection:
         "_read_error",
         "_reads",
         "_sent_bytes",
-        "_was_full",
         "_wire",
         "_write_error",
         "expires_at",
@@ -63,7 +62,7 @@ class Connection:
         self.expires_at = math.inf
         self.parser = ResponseParser(header_bytes_max)
         self.served = 0
-        self.is_closed = self._closes = self._is_sent = self._was_full = False
+        self.is_closed = self._closes = self._is_sent = False
         self._pool = pool
         self._wire: Wire | None = None
         self._opening: trio.CancelScope | None = None
@@ -310,25 +309,17 @@ class Connection:
         if not (parser.head_complete or parser.fault):
             seconds = timer.clocks.first_byte_s
             deadline = timer.deadline(seconds)
-            if deadline == math.inf:
-                await self._receive_until_head()
-            else:
-                with trio.CancelScope(deadline=deadline) as scope:
-                    await self._receive_until_head()
-                if scope.cancelled_caught:
-                    raise timer.expired(httpx.ReadTimeout, "first_byte", seconds, "waiting for the response")
+            try:
+                while not (parser.head_complete or parser.fault):
+                    await self._receive(deadline)
+            except trio.TooSlowError:
+                raise timer.expired(httpx.ReadTimeout, "first_byte", seconds, "waiting for the response") from None
         if not parser.head_complete:
             raise self._failure()
 
-    async def _receive_until_head(self) -> None:
-        parser = self.parser
-        while not (parser.head_complete or parser.fault):
-            await self._receive()
-
     async def _receive_more(self, timer: Timer) -> None:
         wire = self._wire
-        # A short read has emptied the socket; asking it again would only cost a call.
-        if wire is not None and self._was_full:
+        if wire is not None and wire.may_have_bytes:
             try:
                 data = wire.receive_now()
             except LOST as error:
@@ -339,14 +330,11 @@ class Connection:
                 self._feed(data)
                 return
         seconds = timer.clocks.between_chunks_s
-        deadline = timer.deadline(seconds)
-        if deadline == math.inf:
-            await self._receive()
-            return
-        with trio.CancelScope(deadline=deadline) as scope:
-            await self._receive()
-        if scope.cancelled_caught:
-            raise timer.expired(httpx.ReadTimeout, "between_chunks", seconds, "waiting for more of the body")
+        try:
+            await self._receive(timer.deadline(seconds))
+        except trio.TooSlowError:
+            waiting = "waiting for more of the body"
+            raise timer.expired(httpx.ReadTimeout, "between_chunks", seconds, waiting) from None
 
     async def _take_turn(self, timer: Timer) -> None:
         """What waiting would have done: let others run now and then, notice a cancellation and the total's end."""
@@ -358,13 +346,13 @@ class Connection:
         if timer.total_at != math.inf and trio.current_time() >= timer.total_at:
             raise timer.expired(httpx.ReadTimeout, "total", None, "receiving the body")
 
-    async def _receive(self) -> None:
+    async def _receive(self, deadline: float = math.inf) -> None:
         wire = self._wire
         if wire is None:
             self._note_loss(trio.ClosedResourceError("The transport is closed"))
             return
         try:
-            data = await wire.receive()
+            data = await wire.receive(deadline)
         except RaggedEof:
             self.parser.feed_reset("TLS ended without close_notify: the response may have been cut.")
         except LOST as error:
@@ -373,7 +361,6 @@ class Connection:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        self._was_full = len(data) >= READ_BYTES
         if self.is_closed:
             self._note_loss(trio.ClosedResourceError("The transport is closed"))
         elif data:

@@ -1,16 +1,20 @@
 """What carries the bytes of a connection: a bare socket, or Trio's TLS over one.
 
 A bare socket is driven with `trio.lowlevel` waits rather than through `trio.SocketStream`, whose every call is a
-checkpoint, even when the data is there. Closing is synchronous for both, so that a cancelled exchange can always let go
-of its socket.
+checkpoint, even when the data is there; where a `ReadWatch` runs, its reader waits for that. Closing is synchronous for
+both kinds, so that a cancelled exchange can always let go of its socket.
 """
 
+import math
 import select
 import socket
 import ssl
 from typing import Any, ClassVar, Protocol, cast
 
+import outcome
 import trio
+
+from host.http.client_watch import ReadWatch
 
 # One read; also what a response may hold in memory before its reader takes it.
 READ_BYTES = 65536
@@ -44,11 +48,17 @@ class Wire(Protocol):
     async def send_some(self, data: bytes | memoryview) -> int:
         """Wait until some bytes are taken; how many. Raises `LOST`. Cancelled: unknown how many, close the wire."""
 
+    @property
+    def may_have_bytes(self) -> bool:
+        """Whether `receive_now` is worth its call."""
+
     def receive_now(self) -> bytes | None:
         """Bytes that are there already; None when there are none; b"" at the end. Raises `LOST`."""
 
-    async def receive(self) -> bytes:
-        """Wait for bytes; b"" at the end. Raises `LOST`, `RaggedEof`. A cancellation loses nothing."""
+    async def receive(self, deadline: float = math.inf) -> bytes:
+        """Wait for bytes; b"" at the end. Raises `LOST`, `RaggedEof`, and `trio.TooSlowError` when the deadline came
+        first. A cancellation loses nothing.
+        """
 
     def is_readable(self) -> bool:
         """Whether something has come, or the end: an idle connection on which it has is of no more use."""
@@ -64,16 +74,32 @@ class Wire(Protocol):
 
 
 class PlainWire:
-    """TCP or a unix socket."""
+    """TCP or a unix socket. One task may receive at a time."""
 
-    __slots__ = ("_poll", "_sock")
+    __slots__ = (
+        "_deadline",
+        "_has_ended",
+        "_is_watched",
+        "_number",
+        "_poll",
+        "_reader",
+        "_sock",
+        "_watch",
+        "may_have_bytes",
+    )
     is_tls: ClassVar[bool] = False
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, watch: ReadWatch) -> None:
         """Takes the socket over from `stream`, which must not be used again."""
         self._sock = socket.socket(fileno=stream.socket.detach())
         self._sock.setblocking(False)
+        self._number = self._sock.fileno()
         self._poll = _poll_for_input(self._sock)
+        self.may_have_bytes = self._has_ended = False
+        self._reader: trio.lowlevel.Task | None = None
+        self._deadline = math.inf
+        self._watch = watch
+        self._is_watched = watch.add(self._number, self)
 
     def send_now(self, data: bytes | memoryview) -> int:
         try:
@@ -89,17 +115,29 @@ class PlainWire:
 
     def receive_now(self) -> bytes | None:
         try:
-            return self._sock.recv(READ_BYTES)
+            data = self._sock.recv(READ_BYTES)
         except BlockingIOError:
+            self.may_have_bytes = False
             return None
+        # A short read has emptied the socket (epoll(7)): what comes later is news again, but for the end.
+        self.may_have_bytes = self._has_ended or len(data) == READ_BYTES
+        return data
 
-    async def receive(self) -> bytes:
+    async def receive(self, deadline: float = math.inf) -> bytes:
         while True:
-            await trio.lowlevel.wait_readable(self._sock)
-            try:
-                return self._sock.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
+            if self._is_watched:
+                if not self.may_have_bytes:
+                    await self._wait_watched(deadline)
+            elif deadline == math.inf:
+                await trio.lowlevel.wait_readable(self._sock)
+            else:
+                with trio.CancelScope(deadline=deadline) as scope:
+                    await trio.lowlevel.wait_readable(self._sock)
+                if scope.cancelled_caught:
+                    raise trio.TooSlowError
+            data = self.receive_now()
+            if data is not None:
+                return data
 
     def is_readable(self) -> bool:
         return bool(self._poll.poll(0))
@@ -109,11 +147,45 @@ class PlainWire:
 
     def close(self) -> None:
         if self._sock.fileno() >= 0:
+            if self._is_watched:
+                self._watch.discard(self._number)
+                self._wake(outcome.Error(trio.ClosedResourceError("this connection was closed")))
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 
     def extra_info(self, name: str) -> Any:
         return None if name == "ssl_object" else _socket_info(self._sock, name)
+
+    # As its watch sees it.
+
+    def note(self, *, has_ended: bool) -> None:
+        self.may_have_bytes = True
+        self._has_ended = self._has_ended or has_ended
+        self._wake()
+
+    def expire(self, now_s: float) -> None:
+        if now_s >= self._deadline:
+            self._wake(outcome.Error(trio.TooSlowError()))
+
+    def unwatch(self) -> None:
+        self._is_watched = False
+        self._wake()
+
+    async def _wait_watched(self, deadline: float) -> None:
+        if self._reader is not None:
+            raise trio.BusyResourceError("another task receives from this connection")
+        self._reader = trio.lowlevel.current_task()
+        self._deadline = deadline
+        await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
+
+    def _wake(self, result: "outcome.Outcome[None] | None" = None) -> None:
+        reader, self._reader, self._deadline = self._reader, None, math.inf
+        if reader is not None:
+            trio.lowlevel.reschedule(reader, *(() if result is None else (result,)))
+
+    def _forget_reader(self, _: object) -> trio.lowlevel.Abort:
+        self._reader, self._deadline = None, math.inf
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class TlsWire:
@@ -135,12 +207,17 @@ class TlsWire:
         await self._stream.send_all(piece)
         return len(piece)
 
+    @property
+    def may_have_bytes(self) -> bool:
+        return False
+
     def receive_now(self) -> bytes | None:
         return None
 
-    async def receive(self) -> bytes:
+    async def receive(self, deadline: float = math.inf) -> bytes:
         try:
-            data = await self._stream.receive_some(READ_BYTES)
+            with trio.fail_at(deadline):
+                data = await self._stream.receive_some(READ_BYTES)
         except trio.BrokenResourceError as error:
             if isinstance(error.__cause__, ssl.SSLEOFError):
                 raise RaggedEof from error

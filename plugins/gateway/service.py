@@ -127,6 +127,7 @@ class Gateway:
             if self.settings.use_postgres:
                 await nursery.start(self.keys.run)
             nursery.start_soon(self._presence.run)
+            nursery.start_soon(self.transport.run_watch)
             nursery.start_soon(self._keep_metrics)
             self.current.api.delivery.nursery = nursery
             task_status.started()

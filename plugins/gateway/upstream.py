@@ -15,6 +15,7 @@ import trio
 
 from host.api import Clocks, Reply, Timer, TrioTransport, clock_of
 from plugins.gateway.calls import AnswerBroken, Call, Meta, Outcome, Sink
+from plugins.gateway.core.chat_stream import ChatReader
 from plugins.gateway.core.dialects.bedrock_errors import error_of_answer
 from plugins.gateway.core.dialects.openai import error_of
 from plugins.gateway.core.dialects.relayed import PATHS, NoDecoder, stream_of
@@ -157,11 +158,20 @@ class Opened:
             if not events:
                 return None
         else:
+            if self._is_known(data):
+                return [data]
             events = self._decoder.feed(data)
         frames: list[bytes] = []
         for name, payload in events:
             frames += read_event(self.reader, name, payload)
         return frames
+
+    def _is_known(self, data: bytes) -> bool:
+        """Whether a read brought one chunk and nothing else, of a kind that needs no look inside."""
+        reader, decoder = self.reader, self._decoder
+        if isinstance(reader, ChatReader) and isinstance(decoder, EventDecoder):
+            return decoder.is_between_events and reader.knows(data)
+        return False
 
 
 class Upstreams:

@@ -79,16 +79,25 @@ class ChatReader:
             return []
         if data.startswith(b"[DONE]"):
             return self._finish()
-        text = self._shape.text_of(data)
-        if text is not None:
-            self.output_bytes += len(text)
-            return [frame(data)]
+        framed = frame(data)
+        if self.knows(framed):
+            return [framed]
+        self._shape.forget()
         chunk = parse_object(data)
         raise_if_error(chunk)
         frames = self.feed_chunk(chunk, data)
-        if frames and frames[0] == frame(data):
-            self._learn(chunk["choices"], data)
+        if frames and frames[0] == framed:
+            self._learn(chunk["choices"], framed)
         return frames
+
+    def knows(self, framed: bytes) -> bool:
+        """Whether these bytes are one frame that differs from the one before in its text alone. It is read then, and
+        goes out as it is; else nothing has happened."""
+        text = self._shape.text_of(framed)
+        if text is None:
+            return False
+        self.output_bytes += len(text)
+        return True
 
     def feed_chunk(self, chunk: dict[str, Any], data: bytes | None) -> list[bytes]:
         """The same for a chunk that was parsed, or made, already. `data` None: it has to be written anew."""
@@ -132,12 +141,12 @@ class ChatReader:
             raise Malformed("its stream ended without a finish_reason")
         return self._finish()
 
-    def _learn(self, choices: list[dict[str, Any]], data: bytes) -> None:
+    def _learn(self, choices: list[dict[str, Any]], framed: bytes) -> None:
         """Remember the shape of a chunk that went out as it came, where the next of that shape needs no look inside."""
         if len(choices) == 1 and choices[0]["finish_reason"] is None and choices[0]["delta"].keys() == {"content"}:
             text = choices[0]["delta"]["content"]
             if text:
-                self._shape.learn(data, text)
+                self._shape.learn(framed, text)
 
     def _finish(self) -> list[bytes]:
         if not self._choices:

@@ -28,6 +28,11 @@ class EventDecoder:
         self._has_cr = False
         self._is_fresh = True
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether nothing of an event has come that is not complete."""
+        return not (self._buffer or self._has_cr)
+
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes.
 

@@ -88,14 +88,18 @@ async def cancel_many(transport: TrioTransport, make: Callable[[], httpx.Request
         nursery.cancel_scope.cancel()
 
 
-async def cancel_in_phase(url: str, count: int, limits: PoolLimits, **more: object) -> None:
+async def cancel_in_phase(url: str, count: int, limits: PoolLimits, *, watch: bool = False, **more: object) -> None:
     transport = TrioTransport(limits=limits, verify=False, socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)])
-    for _ in range(0, count, AT_ONCE):
-        await cancel_many(transport, lambda: httpx.Request("POST", url, **more), AT_ONCE)  # type: ignore[arg-type]
-        left = transport.statistics()
-        assert (left.open, left.active, left.idle, left.waiting, left.origins) == (0, 0, 0, 0, 0)
-    assert transport.statistics().requests_total == count
-    await transport.aclose()
+    async with transport, trio.open_nursery() as nursery:
+        if watch:
+            nursery.start_soon(transport.run_watch)
+            await trio.testing.wait_all_tasks_blocked()
+        for _ in range(0, count, AT_ONCE):
+            await cancel_many(transport, lambda: httpx.Request("POST", url, **more), AT_ONCE)  # type: ignore[arg-type]
+            left = transport.statistics()
+            assert (left.open, left.active, left.idle, left.waiting, left.origins) == (0, 0, 0, 0, 0)
+        assert transport.statistics().requests_total == count
+        nursery.cancel_scope.cancel()
 
 
 PHASES = {

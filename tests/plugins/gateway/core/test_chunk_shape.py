@@ -18,7 +18,7 @@ HEAD = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"
 class NoShape(ChunkShape):
     """Knows nothing: every chunk is parsed."""
 
-    def text_of(self, data: bytes) -> str | None:
+    def text_of(self, chunk: bytes) -> str | None:
         return None
 
 
@@ -52,6 +52,9 @@ OTHERS = [
     chunk({"content": "h"}, error={"message": "broken"}),
     chunk({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": '"content":"a"'}}]}),
     chunk({"content": "a"}, copy={"content": "a"}),
+    *(chunk({"content": text}, obfuscation=padding) for text in ("a", "be") for padding in ("", "Xk9", 'q"')),
+    chunk({"content": "a"}, "stop", obfuscation="Xk9"),
+    chunk({"content": '","obfuscation":"'}, obfuscation="Xk9"),
     {**chunk({}), "choices": [{"index": 1, "delta": {"content": "i"}, "finish_reason": None}]},
 ]
 EVENTS = [
@@ -79,6 +82,22 @@ def test_chunks_that_differ_in_their_text_alone_are_not_parsed(monkeypatch: pyte
     data = json.dumps(chunk({"content": " zwei"})).encode()
     assert reader.feed("", data) == [b"data: " + data + b"\n\n"]
     assert reader.output_bytes == len("one zwei")
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_padding_that_differs_from_chunk_to_chunk_is_no_other_shape(
+    monkeypatch: pytest.MonkeyPatch, separators: tuple[str, str]
+) -> None:
+    def data(text: str, padding: str) -> bytes:
+        return json.dumps(chunk({"content": text}, usage=None, obfuscation=padding), separators=separators).encode()
+
+    reader = ChatReader(SEED)
+    for each in (chunk({"role": "assistant", "content": ""}), chunk({"content": "one"}, usage=None, obfuscation="a")):
+        reader.feed("", json.dumps(each, separators=separators).encode())
+    monkeypatch.setattr("plugins.gateway.core.chat_stream.parse_object", None)
+    for padding in ("3fA9", "", "x" * 40):
+        assert reader.feed("", data(" two", padding)) == [b"data: " + data(" two", padding) + b"\n\n"]
+    assert reader.output_bytes == len("one") + 3 * len(" two")
 
 
 def test_a_shape_that_never_fits_is_left_alone() -> None:
