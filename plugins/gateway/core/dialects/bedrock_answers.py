@@ -60,8 +60,8 @@ class ConverseReader(ChatReader):
         super().__init__(seed)
         # The index of a content block to that of the tool call it is, and whether it has had arguments.
         self._calls: dict[Any, tuple[int, bool]] = {}
-        # The index of a content block to what it thinks.
-        self._reasoning: dict[Any, dict[str, Any]] = {}
+        # The index of a content block to what it thinks: the pieces of each member.
+        self._reasoning: dict[Any, dict[str, list[str]]] = {}
         self._finish_told = ""
 
     def feed(self, name: str, data: bytes) -> list[bytes]:
@@ -115,17 +115,19 @@ class ConverseReader(ChatReader):
         if delta.get("text"):
             return self._say({"content": delta["text"]})
         if thought := delta.get("reasoningContent"):
-            _add_thought(self._reasoning.setdefault(block, {}), thought)
+            known = self._reasoning.setdefault(block, {})
+            for member, piece in thought.items():
+                known.setdefault(member, []).append(piece)
             return self._say({"reasoning_content": thought["text"]}) if thought.get("text") else []
         if (use := delta.get("toolUse")) and block in self._calls:
-            index, _ = self._calls[block]
-            self._calls[block] = index, True
-            return self._arguments(index, use.get("input") or "")
+            index, has_arguments = self._calls[block]
+            self._calls[block] = index, has_arguments or bool(use.get("input"))
+            return self._arguments(index, use["input"]) if use.get("input") else []
         return []
 
     def _end_block(self, block: Any) -> list[bytes]:
         index, has_arguments = self._calls.get(block, (0, True))
-        # A call without arguments has no deltas, and clients parse what there is.
+        # A call without arguments has no deltas, or empty ones, and clients parse what there is.
         return [] if has_arguments else self._arguments(index, "{}")
 
     def _arguments(self, index: int, text: str) -> list[bytes]:
@@ -171,25 +173,13 @@ def _call(use: dict[str, Any], arguments: str) -> dict[str, Any]:
     return {"id": use.get("toolUseId"), "type": "function", "function": function}
 
 
-def _add_thought(known: dict[str, Any], delta: dict[str, Any]) -> None:
-    for member, value in delta.items():
-        if member == "redactedContent":
-            # Pieces of bytes, each padded on its own.
-            value = b64encode(b64decode(known.get(member, "")) + b64decode(value)).decode()
-        else:
-            value = known.get(member, "") + value
-        known[member] = value
-
-
-def _reasoning_block(deltas: dict[str, Any]) -> dict[str, Any]:
+def _reasoning_block(pieces: dict[str, list[str]]) -> dict[str, Any]:
     """The block that the deltas of a stream make."""
-    if "redactedContent" in deltas:
-        return {"redactedContent": deltas["redactedContent"]}
-    return {"reasoningText": {"text": deltas.get("text", "")} | _signature(deltas)}
-
-
-def _signature(deltas: dict[str, Any]) -> dict[str, Any]:
-    return {"signature": deltas["signature"]} if deltas.get("signature") else {}
+    if redacted := pieces.get("redactedContent"):
+        # Pieces of bytes, each padded on its own.
+        return {"redactedContent": b64encode(b"".join(map(b64decode, redacted))).decode()}
+    text = {"text": "".join(pieces.get("text", ()))}
+    return {"reasoningText": text | ({"signature": "".join(pieces["signature"])} if "signature" in pieces else {})}
 
 
 def _carried(reasoning: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -161,7 +161,10 @@ def test_a_stream_of_thoughts_text_and_calls_is_what_openais_client_takes_it_for
         delta(4, toolUse={"input": "{}"}),
         stop(4),
         start(5, "now"),
+        delta(5, toolUse={"input": ""}),
         stop(5),
+        start(6, "then"),
+        stop(6),
         ("anEventOfTomorrow", {}),
         end("tool_use"),
         USAGE,
@@ -169,10 +172,9 @@ def test_a_stream_of_thoughts_text_and_calls_is_what_openais_client_takes_it_for
     [choice] = accumulate(frames).choices
     message = choice.message
     assert (message.content, message.reasoning_content, choice.finish_reason) == ("I look", "hm", "tool_calls")
-    look, now = message.tool_calls
+    look, now, then = message.tool_calls
     assert (look.id, look.function.name, json.loads(look.function.arguments)) == ("tooluse_3", "look", {"at": "sky"})
-    # A call without arguments has no deltas, and clients parse what there is.
-    assert (now.id, now.function.arguments) == ("tooluse_5", "{}")
+    assert (now.id, now.function.arguments, then.function.arguments) == ("tooluse_5", "{}", "{}")
     assert look.extra_content == {"amazon": {"reasoning": [THOUGHT, {"redactedContent": "AAE="}]}}
     assert (reader.usage.input_tokens, reader.usage.output_tokens) == (3, 2)
     assert reader.is_done
