@@ -52,9 +52,9 @@ class AwsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    region: str = Field(default="", pattern=r"^[a-z0-9-]*$")
-    access_key_id: Secret | None = None
-    secret_access_key: Secret | None = None
+    region: str = Field(default="", pattern=r"^[a-z0-9-]*$", description="Else that of AWS_REGION.")
+    access_key_id: Secret | None = Field(default=None, description="Else, with the next two, that of the environment.")
+    secret_access_key: Secret | None = Field(default=None, description="What signs.")
     session_token: Secret | None = Field(default=None, description="Of temporary credentials.")
 
     def completed(self, environment: Mapping[str, str]) -> "AwsSettings":

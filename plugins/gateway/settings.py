@@ -36,7 +36,11 @@ class ProviderSettings(Part):
     """One upstream. Of a provider that is known by its name, only what differs needs to be said."""
 
     kind: Dialect | None = Field(default=None, description="The dialect it speaks.")
-    base_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$", description="Up to and with /v1.")
+    base_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Up to and with /v1; of Bedrock only when it is not the region's own.",
+    )
     api_key: Secret | None = Field(default=None, description="Its key; known providers have theirs in the environment.")
     models: tuple[ModelName, ...] = Field(default=(), description="Models it is asked for by their bare names.")
     api_version: str = Field(default="2024-10-21", description="Of Azure OpenAI.")
