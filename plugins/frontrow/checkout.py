@@ -9,6 +9,8 @@ never becomes "failed" because somebody stopped waiting.
 """
 
 import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 LOOK_INTERVAL_S: Final = 0.5
 """How often orders that somebody has to look at are looked for."""
 LEASE_MAX: Final = 50
+MADE_MAX: Final = 10_000
+"""Orders made here and not paid yet that are remembered; of more, the oldest are looked up."""
 SOON_S: Final = 1.0
 
 _SOON: Final = "UPDATE frontrow.orders SET try_at = clock_timestamp() WHERE id = %s AND state = 'held'"
@@ -51,6 +55,10 @@ class Report:
     authorised: int
     captured: int
     refunded: int
+
+    @property
+    def has_money(self) -> bool:
+        return self.kind in ("payment.authorised", "payment.captured")
 
 
 @dataclass(slots=True)
@@ -97,6 +105,7 @@ class Checkout:
         self._settings = settings
         self._log = log
         self._driving: dict[str, _Drive] = {}
+        self._made: OrderedDict[str, tuple[float, Order]] = OrderedDict()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -136,6 +145,9 @@ class Checkout:
             await self.store.move(Move(order.id, "cancel", reason="hold-lost"))
             text = "the hold lapsed, and somebody else holds a seat of it now"
             raise HttpProblem(409, text, type="hold-lost", title="Hold lost")
+        self._made[order.id] = trio.current_time() + order.left_ms / 1000, order
+        if len(self._made) > MADE_MAX:
+            self._made.popitem(last=False)
         return order
 
     async def pay(self, order_id: str, card: str) -> Order:
@@ -146,7 +158,7 @@ class Checkout:
             HttpProblem: 402 when the provider refuses the card; another one may be tried.
             ServiceUnavailable, OutcomeUnknown: the database is away; the order says later what became of it.
         """
-        order = await self.store.find(order_id)
+        order = self._as_made(order_id) or await self.store.find(order_id)
         if order.state != "held":
             return await self.drive(order)
         if order.left_ms <= 0:
@@ -161,11 +173,12 @@ class Checkout:
             return order
         if not payment.has_money:
             # The provider says later, by a webhook.
-            return order
+            return await self.store.find(order_id)
         return await self.drive(order, payment)
 
     async def cancel(self, order_id: str) -> Order:
         """Give up an order that is not paid; money that still comes goes back."""
+        self._made.pop(order_id, None)
         order, has_moved = await self.store.move(Move(order_id, "cancel", reason="by the buyer"))
         if has_moved:
             await self._holding.let_go(order.hold, order.buyer)
@@ -178,31 +191,24 @@ class Checkout:
             await self._holding.back_on_sale(order.hold)
         return await self.drive(order), has_moved
 
-    async def take_report(self, report: Report) -> bool:
-        """Take note of what the provider reports, once; whether it was news. Returns after the commit.
+    async def take_reports(self, reports: Sequence[Report]) -> list[bool | Exception]:
+        """Take note of what the provider reports, each once; for each whether it was news. Returns after the commit.
 
-        Raises:
-            NoOrder: the order is not ours.
-            ServiceUnavailable, OutcomeUnknown: not noted; the provider will report it again.
+        In place of an answer there may be `NoOrder`, when the order is not ours, or `ServiceUnavailable` or
+        `OutcomeUnknown`, when it is not noted: the provider will report it again.
         """
-        self.tally.reports += 1
-        has_money = report.kind in ("payment.authorised", "payment.captured")
-        # Most orders are held still when money comes, or well past it; `_place_money` is for the others.
-        name = event_of_money("held", report.captured) if has_money else "money"
-        move = Move(
-            report.order_id,
-            name,
-            report.authorised,
-            report.captured,
-            report.refunded,
-            report.payment_id,
-            try_s=RETRY_S,
-            event=report.id,
-            kind=report.kind,
-            amount=report.amount,
-        )
-        order, is_news = await self.store.move(move)
-        if has_money and not is_news:
+        self.tally.reports += len(reports)
+        answers = await self.store.move_all([_move_of(report) for report in reports])
+        taken: list[bool | Exception] = []
+        for report, answer in zip(reports, answers, strict=True):
+            try:
+                taken.append(answer if isinstance(answer, Exception) else await self._take_report(report, *answer))
+            except _AWAY as error:
+                taken.append(error)
+        return taken
+
+    async def _take_report(self, report: Report, order: Order, is_news: bool) -> bool:
+        if report.has_money and not is_news:
             state_before = order.state
             order = await self._place_money(order, report.captured)
             is_news = order.state != state_before
@@ -275,6 +281,14 @@ class Checkout:
         self.tally.orders_confirmed += has_moved and order.state == "confirmed"
         return order
 
+    def _as_made(self, order_id: str) -> Order | None:
+        """An order that was made here and not paid yet, once, and while there is time: the first payment need not ask.
+
+        One that another host has cancelled since is found out by the step, and its money goes back.
+        """
+        pay_by, order = self._made.pop(order_id, (0.0, None))
+        return order if trio.current_time() < pay_by else None
+
     async def _claim(self, order: Order, money: Payment | None = None) -> str:
         try:
             verdict = await self._holding.office.book(order.hold, order.buyer, order.id, is_order=True, money=money)
@@ -321,6 +335,7 @@ class Checkout:
         return order
 
     async def _expire(self, order: Order) -> Order:
+        self._made.pop(order.id, None)
         order, has_moved = await self.store.move(Move(order.id, "expire", reason="not paid in time"))
         if has_moved:
             await self._holding.let_go(order.hold, order.buyer)
@@ -362,6 +377,22 @@ class Checkout:
             await self.drive(order, payment)
         elif order.left_ms <= 0:
             await self._expire(order)
+
+
+def _move_of(report: Report) -> Move:
+    """Most orders are held still when money comes, or well past it; `_place_money` is for the others."""
+    return Move(
+        report.order_id,
+        event_of_money("held", report.captured) if report.has_money else "money",
+        report.authorised,
+        report.captured,
+        report.refunded,
+        report.payment_id,
+        try_s=RETRY_S,
+        event=report.id,
+        kind=report.kind,
+        amount=report.amount,
+    )
 
 
 def order_document(order: Order) -> dict[str, Any]:

@@ -192,37 +192,12 @@ class OrderRoutes:
         except ValidationError:
             return 400, {"reason": "this is no report of a payment"}
         if isinstance(said, ReportBody):
-            return await self._take(said)
-        answers: list[tuple[int, dict[str, Any]]] = []
-
-        async def take(each: ReportBody) -> None:
-            answers.append(await self._take(each))
-
-        # Together, so that they share statements. What one of them cannot be noted for, all are reported again for.
-        async with trio.open_nursery() as nursery:
-            for each in said.events:
-                nursery.start_soon(take, each)
-        status, document = max(answers, key=lambda answer: answer[0])
-        return status, {"noted": sum(news["noted"] for _, news in answers)} if status == 200 else document
-
-    async def _take(self, said: ReportBody) -> tuple[int, dict[str, Any]]:
-        report = Report(
-            said.id,
-            said.type,
-            said.payment_id,
-            str(said.order_id),
-            said.amount,
-            said.authorised,
-            said.captured,
-            said.refunded,
-        )
-        try:
-            is_news = await self._checkout.take_report(report)
-        except NoOrder:
-            return 404, {"reason": "there is no such order"}
-        except (ServiceUnavailable, OutcomeUnknown) as error:
-            return 503, {"reason": str(error)}
-        return 200, {"noted": is_news}
+            (answer,) = await self._checkout.take_reports([_report(said)])
+            return (200, {"noted": answer}) if isinstance(answer, bool) else _not_taken(answer)
+        answers = await self._checkout.take_reports([_report(each) for each in said.events])
+        # What one of them cannot be noted for, all are reported again for.
+        failed = [_not_taken(answer) for answer in answers if isinstance(answer, Exception)]
+        return max(failed, key=lambda answer: answer[0]) if failed else (200, {"noted": answers.count(True)})
 
     async def _once(
         self, key: Key, asked: dict[str, Any], order_id: str, work: Callable[[str], Awaitable[Response]]
@@ -273,6 +248,19 @@ class OrderRoutes:
 
 
 _SAID: Final[TypeAdapter[ReportBody | ReportsBody]] = TypeAdapter(ReportBody | ReportsBody)
+
+
+def _report(said: ReportBody) -> Report:
+    sums = said.amount, said.authorised, said.captured, said.refunded
+    return Report(said.id, said.type, said.payment_id, str(said.order_id), *sums)
+
+
+def _not_taken(error: Exception) -> tuple[int, dict[str, Any]]:
+    if isinstance(error, NoOrder):
+        return 404, {"reason": str(error)}
+    if isinstance(error, (ServiceUnavailable, OutcomeUnknown)):
+        return 503, {"reason": str(error)}
+    raise error
 
 
 def _id_of(request: Request) -> str:

@@ -6,7 +6,7 @@ the world (the outbox, the booking's state, the seats given back) is written in 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 from psycopg import errors as sql_error
@@ -147,6 +147,7 @@ SELECT {_COLUMNS} FROM frontrow.orders AS known
  ORDER BY known.id LIMIT %(limit)s
 """
 NEVER_S: Final = -1.0
+Known = TypeVar("Known")
 RETRY_S: Final = 5.0
 """How long an order with something left to do may stand still before somebody else looks at it."""
 
@@ -242,10 +243,7 @@ class OrderStore:
 
     async def find(self, order_id: str) -> Order:
         """An order. Raises `NoOrder`."""
-        order = await self._finds.ask(order_id)
-        if order is None:
-            raise NoOrder("there is no such order")
-        return order
+        return _known(await self._finds.ask(order_id))
 
     async def move(self, move: Move) -> tuple[Order, bool]:
         """Take a step if the order is where the step begins; the order then, and whether it moved.
@@ -255,12 +253,13 @@ class OrderStore:
             ServiceUnavailable, OutcomeUnknown: as of any statement; asking again finds out.
         """
         if STEPS[move.name].frees:
-            answer = await self._move_and_free(move)
-        else:
-            answer = await self._moves.ask(move)
-        if answer is None:
-            raise NoOrder("there is no such order")
-        return answer
+            return _known(await self._move_and_free(move))
+        return _known(await self._moves.ask(move))
+
+    async def move_all(self, moves: Sequence[Move]) -> list[tuple[Order, bool] | Exception]:
+        """Steps of several orders, none of which frees seats: as `move`, with the error of each for its answer."""
+        answers = await self._moves.ask_all(moves)
+        return [answer if isinstance(answer, Exception) else answer or _no_order() for answer in answers]
 
     async def lease(self, limit: int) -> list[str]:
         """Orders that somebody has to look at now. Nobody else gets them for a while, which doubles with each time."""
@@ -300,6 +299,16 @@ class OrderStore:
             if has_moved:
                 await connection.execute(FREE, {"id": move.id})
         return _order(row[:-1]), has_moved
+
+
+def _no_order() -> NoOrder:
+    return NoOrder("there is no such order")
+
+
+def _known(found: Known | None) -> Known:
+    if found is None:
+        raise _no_order()
+    return found
 
 
 def _order(row: Sequence[Any]) -> Order:

@@ -298,6 +298,30 @@ async def test_money_for_an_order_that_was_given_up_goes_back(shop):
     assert await shop.owner(0) is None
 
 
+async def test_money_for_an_order_that_another_host_gave_up_goes_back(shop):
+    """This host knows the order as it made it, and pays without looking."""
+    order = await shop.order(0)
+    await shop.front_row.checkout.store.move(Move(order["id"], "cancel"))
+    answer = await shop.pay(order)
+    assert (answer.status_code, answer.json()["type"]) == (409, "seats-gone")
+    await shop.until(order, "voided")
+    assert (await shop.ledger(order)).captured == 0
+    assert await shop.owner(0) is None
+
+
+async def test_report_of_money_that_is_known_is_noted_without_touching_the_order(shop):
+    order = await shop.order(0)
+    await shop.pay(order)
+
+    async def version():
+        return await shop.value("SELECT xmin::text || ctid::text FROM frontrow.orders WHERE id = %s", order["id"])
+
+    before = await version()
+    await shop.report(order, "payment.captured", event="evt_again", authorised=5000, captured=5000)
+    assert await shop.value("SELECT count(*) FROM frontrow.payment_events WHERE id = 'evt_again'") == 1
+    assert await version() == before
+
+
 async def test_refund_puts_the_seats_on_sale_and_the_money_back(shop):
     order = await shop.order(0, 1)
     await shop.pay(order, "refund-flaky")
