@@ -83,6 +83,7 @@ HOST: Final = (
             ),
             Measure("p99", "p99_ms", "ms", is_less_better=True, beside=(Beside("uvicorn", "uvicorn_p99_ms"),)),
         ),
+        ("--seconds", "3"),
         quick=("--rounds", "1", "--seconds", "1"),
     ),
     Entry(
@@ -100,6 +101,7 @@ HOST: Final = (
             )
             for clients, number in (("100", "100"), ("1,000", "1000"))
         ),
+        ("--rounds", "2", "--seconds", "3"),
         quick=("--rounds", "1", "--seconds", "1"),
     ),
     Entry(
@@ -202,6 +204,7 @@ HOST: Final = (
                 beside=(Beside("psycopg on asyncio", "concurrent.update.psycopg_asyncio_per_s"),),
             ),
         ),
+        ("--rounds", "15"),
         quick=("--rounds", "1"),
     ),
 )
@@ -306,6 +309,7 @@ RAFT: Final = (
             Measure("fail-over, p99", "failover_p99_ms", "ms", is_less_better=True, most=600),
             Measure("events of the checked simulation", "sim_events_per_s", "a second", least=60_000),
         ),
+        ("--seconds", "4"),
         quick=("--seconds", "1", "--rounds", "1", "--kills", "5"),
         limit_s=300,
     ),
@@ -353,6 +357,7 @@ LIVEBOARD: Final = (
             Measure(f"frames while {doing}", f"{name}.fps", "a second", least=59)
             for doing, name in (("moving about", "pan"), ("zooming", "zoom"), ("drawing", "draw"))
         ),
+        ("--seconds", "4"),
         quick=("--strokes", "500", "--seconds", "1"),
     ),
 )
