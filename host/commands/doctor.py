@@ -2,6 +2,7 @@
 
 import os
 import resource
+import ssl
 import stat
 import sys
 import tempfile
@@ -9,12 +10,14 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal
 
 import psycopg
 import redis
+from cryptography import x509
 
 from host.commands import Exit
 from host.commands.options import add_config_options, add_json_option, settings_from
@@ -35,6 +38,8 @@ CONNECT_TIMEOUT_S: Final = 3.0
 DESCRIPTORS_SPARE: Final = 200
 # Hosts whose clocks differ by more show each other's deadlines and "last heard" wrongly.
 CLOCK_SKEW_MAX_S: Final = 1.0
+# Those who renew certificates do so a month before the end: what is left with less was forgotten.
+CERTIFICATE_DAYS_MIN: Final = 14
 
 # What the superuser's reserve and the connections that are open leave, this look's own not counted.
 _POSTGRES_ROOM: Final = """
@@ -91,6 +96,8 @@ def examine(arguments: Namespace) -> Iterator[Finding]:
         yield Finding("configuration", "ok", str(settings.path))
     yield from check_plugins(inventory)
     yield check_port(settings)
+    if settings.server.certfile is not None:
+        yield check_certificate(settings)
     yield check_admin(settings)
     yield check_names(settings)
     yield check_data_dir(settings.data.dir)
@@ -145,7 +152,9 @@ def check_port(settings: Settings) -> Finding:
     if host.startswith("unix:"):
         folder = Path(host.removeprefix("unix:")).absolute().parent
         ok = os.access(folder, os.W_OK)
-        return Finding("listener", "ok" if ok else "failure", f"{folder} {'can' if ok else 'cannot'} hold the socket")
+        if ok:
+            return Finding("listener", "ok", f"{folder} can hold the socket")
+        return Finding("listener", "failure", f"{folder} cannot hold the socket", "make it, for the user of the host")
     try:
         for sock in bind(host, port):
             sock.close()
@@ -154,10 +163,31 @@ def check_port(settings: Settings) -> Finding:
     return Finding("listener", "ok", f"{host} port {port} is free")
 
 
+def check_certificate(settings: Settings) -> Finding:
+    """Whether the certificate and its key can be read, belong together, and last for a while."""
+    server = settings.server
+    assert server.certfile is not None
+    password = server.keyfile_password.reveal() if server.keyfile_password else ""
+    try:
+        # A function, for without a password OpenSSL would ask the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.certfile, server.keyfile, lambda: password)
+        ends = x509.load_pem_x509_certificate(server.certfile.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        return Finding("certificate", "failure", str(error), "check certfile and keyfile under [server]")
+    found = f"{server.certfile} ends on {ends:%Y-%m-%d}"
+    days = (ends - datetime.now(UTC)).days
+    if days >= CERTIFICATE_DAYS_MIN:
+        return Finding("certificate", "ok", found)
+    return Finding("certificate", "failure" if days < 0 else "warning", found, "renew it, and start the host again")
+
+
 def check_admin(settings: Settings) -> Finding:
     """Whether a site that others can reach can be administered."""
     if settings.admin.token is not None:
         return Finding("admin", "ok", "a token is set")
+    if settings.server.is_loopback and settings.server.trusted_proxies:
+        found = "no token, and what a proxy forwards is never taken for an administrator's"
+        return Finding("admin", "warning", found, 'set token = { env = "QUARTET_ADMIN_TOKEN" } under [admin]')
     if settings.server.is_loopback:
         return Finding("admin", "ok", "not needed: only this machine can reach the listener")
     return Finding(
@@ -172,13 +202,17 @@ def check_names(settings: Settings) -> Finding:
     """Whether a site that others can reach answers to its own names alone."""
     if settings.server.allowed_hosts:
         return Finding("names", "ok", ", ".join(settings.server.allowed_hosts))
+    mend = 'set allowed_hosts = ["the.name.of.the.site"] under [server]'
+    if settings.server.is_loopback and settings.server.trusted_proxies:
+        found = "none, and what a proxy forwards under the name of the site is answered 421"
+        return Finding("names", "warning", found, mend)
     if settings.server.is_loopback:
         return Finding("names", "ok", "localhost and IP addresses, for only this machine can reach the listener")
     return Finding(
         "names",
         "warning",
         f"{settings.server.host} can be reached from elsewhere, and the site answers to any name",
-        'set allowed_hosts = ["the.name.of.the.site"] under [server]',
+        mend,
     )
 
 

@@ -2,15 +2,18 @@
 
 import json
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from host.cli import main
 from host.commands import doctor
 from host.commands.doctor import (
     check_admin,
+    check_certificate,
     check_data_dir,
     check_descriptors,
     check_names,
@@ -74,10 +77,26 @@ def test_unix_socket_needs_a_folder_to_be_in(tmp_path: Path) -> None:
         ([], {}, "ok"),
         (["server.host=0.0.0.0"], {}, "warning"),
         (["server.host=0.0.0.0"], {"QUARTET__ADMIN__TOKEN": "x"}, "ok"),
+        (['server.trusted_proxies=["127.0.0.1"]'], {}, "warning"),
     ],
 )
 def test_site_that_others_reach_wants_an_admin_token(sets: list[str], env: dict[str, str], state: str) -> None:
     assert check_admin(load_settings(None, env, sets)).state == state
+
+
+@pytest.mark.parametrize(("days", "state"), [(90, "ok"), (7, "warning"), (-1, "failure")])
+def test_certificate_wants_to_be_renewed_before_its_end(tmp_path: Path, days: int, state: str) -> None:
+    ends = datetime.now(UTC) + timedelta(days=days, hours=1)
+    made = trustme.CA().issue_cert("quartet.example", not_before=ends - timedelta(days=99), not_after=ends)
+    made.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    made.private_key_pem.write_to_path(tmp_path / "key.pem")
+    sets = [f"server.certfile={tmp_path}/cert.pem", f"server.keyfile={tmp_path}/key.pem"]
+    assert check_certificate(settings_with(*sets)).state == state
+    # The key of another certificate.
+    trustme.CA().issue_cert("quartet.example").private_key_pem.write_to_path(tmp_path / "key.pem")
+    assert check_certificate(settings_with(*sets)).state == "failure"
+    (tmp_path / "cert.pem").unlink()
+    assert check_certificate(settings_with(*sets)).state == "failure"
 
 
 def test_data_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
@@ -94,6 +113,7 @@ def test_data_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None
         ([], "ok"),
         (["server.host=0.0.0.0"], "warning"),
         (["server.host=0.0.0.0", 'server.allowed_hosts=["quartet.example"]'], "ok"),
+        (["server.host=unix:/run/socket", 'server.trusted_proxies=["unix"]'], "warning"),
     ],
 )
 def test_site_that_others_reach_wants_its_names(sets: list[str], state: str) -> None:
