@@ -111,6 +111,11 @@ def test_lengths_are_refused_before_anything_is_kept_for_them() -> None:
         EventStreamDecoder().feed(prelude(HEADERS_BYTES_MAX + 17, HEADERS_BYTES_MAX + 1))
     with pytest.raises(Malformed):
         EventStreamDecoder().feed(prelude(20, 5))
+    # A length that was hurt on its way is not waited for.
+    hurt = bytearray(prelude(100, 84))
+    hurt[3] ^= 1
+    with pytest.raises(Malformed, match="prelude"):
+        EventStreamDecoder().feed(bytes(hurt))
     # At the limits nothing is wrong.
     assert EventStreamDecoder(100).feed(prelude(100, 84)) == []
 
