@@ -49,19 +49,23 @@ class PluginInfo:
     docs_url: str = ""
 
 
+Answer = str | type[BaseModel] | tuple[str, type[BaseModel]]
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation of a mount for `/openapi.json` and `quartet routes`.
 
-    `path` is complete (`/api/frontrow/holds/{token}`); `responses` maps a status code to a description or to a model
-    of its body; `request` is the model of the JSON body. `admin` says that it needs the admin token off loopback.
+    `path` is complete (`/api/frontrow/holds/{token}`); `responses` maps a status code to a description, to a model of
+    its body, or to both; `request` is the model of the JSON body. `admin` says that it needs the admin token off
+    loopback. Statuses from 400 on without a model are problems, and what the host itself answers need not be named.
     """
 
     method: str
     path: str
     summary: str
     request: type[BaseModel] | None = None
-    responses: Mapping[int, str | type[BaseModel]] = field(default_factory=dict)
+    responses: Mapping[int, Answer] = field(default_factory=dict)
     parameters: tuple[Mapping[str, Any], ...] = ()
     admin: bool = False
 

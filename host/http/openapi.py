@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from host.descriptors import Mount, Operation
+from host.descriptors import Answer, Mount, Operation
 from host.http.security import SAFE_METHODS
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
@@ -25,6 +25,9 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
     },
 }
 
+HOST = "host"
+"""Whose operations are the host's own."""
+
 _TOO_MANY = "Too many requests from this address; Retry-After says when to try again"
 _RATE_LIMIT_HEADERS: Mapping[str, Any] = {
     "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}},
@@ -41,9 +44,12 @@ def openapi_document(version: str, mounts: Mapping[str, Sequence[Mount]]) -> dic
     for owner, mount, operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
         document = _operation(owner, operation, schemas)
+        responses: dict[str, Any] = document["responses"]
+        for status, answer in _answers_before(owner, mount, operation).items():
+            responses.setdefault(str(status), _response(status, answer, {}))
         if mount.rate_limit != "none" and operation.method not in SAFE_METHODS:
-            too_many = document["responses"].setdefault("429", _response(429, _TOO_MANY, {}))
-            too_many["headers"] = _RATE_LIMIT_HEADERS
+            responses["429"]["headers"] = _RATE_LIMIT_HEADERS
+        document["responses"] = dict(sorted(responses.items()))
         paths.setdefault(path, {})[operation.method.lower()] = document
     return {
         "openapi": "3.1.0",
@@ -56,11 +62,32 @@ def openapi_document(version: str, mounts: Mapping[str, Sequence[Mount]]) -> dic
     }
 
 
+def _answers_before(owner: str, mount: Mount, operation: Operation) -> dict[int, str]:
+    """The refusals that need no word of the plugin's: by the house's rules, and by `Request.json`."""
+    answers: dict[int, str] = {}
+    if owner != HOST:
+        answers[503] = "The plugin is not running now (Retry-After)"
+    if operation.admin:
+        answers |= {401: "Off loopback, without the admin token", 403: "Not the admin token"}
+    if operation.method in SAFE_METHODS:
+        return answers
+    answers[413] = "The body is too large"
+    if not mount.cross_origin:
+        answers.setdefault(403, "Pages of other sites may not do this")
+    if mount.content_types:
+        answers[415] = f"The body is not {' or '.join(mount.content_types)}"
+    if mount.rate_limit != "none":
+        answers[429] = _TOO_MANY
+    if operation.request is not None:
+        answers |= {400: "Malformed JSON", 422: "Not such a document; `errors` lists every fault"}
+    return answers
+
+
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     """The JSON schemas of all models: `references` by model and mode, `definitions` by name."""
     inputs: set[type[BaseModel]] = {op.request for op in operations if op.request is not None}
     outputs: set[type[BaseModel]] = {
-        answer for op in operations for answer in op.responses.values() if not isinstance(answer, str)
+        model for op in operations for _, model in map(_parts, op.responses.values()) if model is not None
     }
     wanted = [(model, "validation") for model in inputs] + [(model, "serialization") for model in outputs]
     wanted.sort(key=lambda pair: (pair[0].__module__, pair[0].__qualname__, pair[1]))
@@ -97,12 +124,19 @@ def _operation(owner: str, operation: Operation, schemas: dict[str, Any]) -> dic
     return document
 
 
-def _response(status: int, answer: "str | type[BaseModel]", references: Mapping[Any, Any]) -> dict[str, Any]:
-    if not isinstance(answer, str):
-        schema = references[answer, "serialization"]
-        return {"description": answer.__name__, "content": {"application/json": {"schema": schema}}}
-    response: dict[str, Any] = {"description": answer}
-    if status >= 400:
+def _response(status: int, answer: Answer, references: Mapping[Any, Any]) -> dict[str, Any]:
+    description, model = _parts(answer)
+    response: dict[str, Any] = {"description": description}
+    if model is not None:
+        response["content"] = {"application/json": {"schema": references[model, "serialization"]}}
+    elif status >= 400:
         reference = {"$ref": "#/components/schemas/Problem"}
         response["content"] = {"application/problem+json": {"schema": reference}}
     return response
+
+
+def _parts(answer: Answer) -> tuple[str, type[BaseModel] | None]:
+    """The description and the model, if there is one."""
+    if isinstance(answer, tuple):
+        return answer
+    return (answer, None) if isinstance(answer, str) else (answer.__name__, answer)

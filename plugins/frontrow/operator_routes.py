@@ -108,7 +108,7 @@ OPERATIONS: Final = (
         EXPORT,
         "All orders as CSV",
         parameters=(_EVENT_ID,),
-        responses={200: "text/csv", 422: "Not an event"} | _ADMIN,
+        responses={200: "text/csv", 422: "Not an event", **_ADMIN},
         admin=True,
     ),
     Operation(
@@ -120,7 +120,7 @@ OPERATIONS: Final = (
             {"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 1}},
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}},
         ),
-        responses={200: "Operations", 422: "Not a page of operations"} | _ADMIN,
+        responses={200: "Operations", 422: "Not a page of operations", **_ADMIN},
         admin=True,
     ),
 )

@@ -27,8 +27,14 @@ _IMAGE_HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'"),
 )
 
+_ENTRY: Final = {403: "This needs the room's key, or its password.", 404: "There is no such thing, or no such room."}
 OPERATIONS: Final = (
-    Operation("GET", "/api/liveboard/rooms", "Rooms that anybody may enter, the latest used first."),
+    Operation(
+        "GET",
+        "/api/liveboard/rooms",
+        "Rooms that anybody may enter, the latest used first.",
+        responses={200: "Rooms."},
+    ),
     Operation(
         "POST",
         "/api/liveboard/rooms",
@@ -36,19 +42,34 @@ OPERATIONS: Final = (
         request=RoomRequest,
         responses={201: RoomAnswer, 503: "There are as many rooms as there may be."},
     ),
-    Operation("GET", "/api/liveboard/rooms/{room}", "A room: its name, revision and digest."),
-    Operation("GET", "/api/liveboard/rooms/{room}/digests/{rev}", "The digest of the board as it stood at a revision."),
     Operation(
-        "GET", "/api/liveboard/rooms/{room}/certificate", "All operations with receipts, digest and root, signed."
+        "GET",
+        "/api/liveboard/rooms/{room}",
+        "A room: its name, revision and digest.",
+        responses={200: "The room.", **_ENTRY},
+    ),
+    Operation(
+        "GET",
+        "/api/liveboard/rooms/{room}/digests/{rev}",
+        "The digest of the board as it stood at a revision.",
+        responses={200: "The digest.", **_ENTRY},
+    ),
+    Operation(
+        "GET",
+        "/api/liveboard/rooms/{room}/certificate",
+        "All operations with receipts, digest and root, signed.",
+        responses={200: "The certificate.", **_ENTRY},
     ),
     Operation(
         "POST",
         "/api/liveboard/rooms/{room}/images",
         "Keep an image; the body is the file, and its type the content type.",
-        responses={201: "Kept.", 413: "Too large, or too many.", 415: "Not what its type says."},
+        responses={201: "Kept.", **_ENTRY, 413: "Too large, or too many.", 415: "Not what its type says."},
     ),
-    Operation("GET", "/api/liveboard/rooms/{room}/images/{sha256}", "An image."),
-    Operation("GET", "/api/liveboard/figures", "What all boards have come to."),
+    Operation(
+        "GET", "/api/liveboard/rooms/{room}/images/{sha256}", "An image.", responses={200: "The image.", **_ENTRY}
+    ),
+    Operation("GET", "/api/liveboard/figures", "What all boards have come to.", responses={200: "Figures."}),
     Operation(
         "POST",
         "/api/liveboard/proof",
