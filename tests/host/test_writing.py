@@ -32,6 +32,20 @@ def test_files_named_in_the_text_of_articles_are_cited() -> None:
         assert re.findall(r"\b(?:plugins|host|tests)/[\w/]+\.py\b", plain) == []
 
 
+def test_figures_beside_a_cited_report_are_those_of_a_report() -> None:
+    compared = 0
+    for template in WRITING.glob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        cited = re.findall(r'cite\("(docs/[^"]+)"', text)
+        reports = "".join((ROOT / path).read_text(encoding="utf-8") for path in cited)
+        for paragraph in re.findall(r"<p>.*?</p>", text, re.DOTALL):
+            if 'cite("docs/' in paragraph:
+                figures = re.findall(r"\d{1,3}(?:,\d{3})+", paragraph)
+                assert [figure for figure in figures if figure not in reports] == [], template.name
+                compared += len(figures)
+    assert compared > 5
+
+
 def test_diagrams_hold_nothing_that_the_content_policy_refuses() -> None:
     for template in (*WRITING.glob("*.html"), *WRITING.glob("diagrams/*.svg")):
         text = template.read_text(encoding="utf-8")
