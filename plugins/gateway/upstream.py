@@ -322,7 +322,8 @@ async def _forget(parts: AsyncIterator[bytes]) -> None:
 
 def _headers_of(call: Call, target: Target, outgoing: Outgoing) -> tuple[tuple[bytes, bytes], ...]:
     """What a request carries beside its target's headers: the dialect's, and the client's where nobody else says."""
-    if not call.forwarded:
+    if not call.forwarded or target.provider.dialect == "bedrock":
+        # Betas are members of the body there, and others than at their makers': unknown ones are errors.
         return outgoing.headers
     taken = {name for name, _ in (*outgoing.headers, *target.provider.headers)}
     return (*(pair for pair in call.forwarded if pair[0] not in taken), *outgoing.headers)

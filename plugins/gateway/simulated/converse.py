@@ -1,8 +1,9 @@
-"""Bedrock's wire format, as a simulated provider speaks it: Converse whole and as a binary stream, Titan's embeddings.
+"""Bedrock's wire format, as a simulated provider speaks it: Converse, Anthropic's Messages, Titan's embeddings.
 
 Pure. What a stream holds is padded to hide the lengths of tokens, as the real service does.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote
@@ -10,6 +11,7 @@ from urllib.parse import unquote
 from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.eventstream import encode_event
+from plugins.gateway.simulated import wire
 from plugins.gateway.simulated.answers import Prompt, Reply, count_tokens, embedding_of, reply_to
 
 ERRORS: Final = {
@@ -27,6 +29,11 @@ Events = Iterator[tuple[bytes, bool]]
 def answer_to(path: str, body: dict[str, Any], answer_id: str) -> tuple[bytes, Events | None]:
     """The whole answer to a request, or else the events of its stream, each with whether it is a token."""
     model, _, operation = path.removeprefix("/model/").partition("/")
+    if "anthropic_version" in body:
+        asked = wire.prompt_of_anthropic(body | {"model": unquote(model)})
+        if operation == "invoke":
+            return wire.message_whole(asked, reply_to(asked), answer_id), None
+        return b"", _chunks(wire.message_events(asked, reply_to(asked), answer_id))
     if operation == "invoke":
         text = str(body.get("inputText"))
         vector = embedding_of(text, body.get("dimensions"))
@@ -88,6 +95,14 @@ def events_of(reply: Reply, answer_id: str) -> Events:
     yield _event("contentBlockStop", {"contentBlockIndex": 0}), False
     yield _event("messageStop", {"stopReason": _stop_reason(reply)}), False
     yield _event("metadata", {"usage": _usage(reply), "metrics": {"latencyMs": 1}}), False
+
+
+def _chunks(events: Events) -> Events:
+    """Events of Messages as those of InvokeModelWithResponseStream, which has no pings."""
+    for data, is_token in events:
+        payload = data.partition(b"data: ")[2].rstrip()
+        if payload != b'{"type":"ping"}':
+            yield _event("chunk", {"bytes": b64encode(payload).decode()}), is_token
 
 
 def _event(kind: str, document: dict[str, Any]) -> bytes:

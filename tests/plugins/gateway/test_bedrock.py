@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anthropic
 import botocore.session
 import openai
 import pytest
@@ -29,6 +30,7 @@ T = TypeVar("T")
 REGION = "eu-central-1"
 KEY_ID, SECRET, TOKEN = "AKIDEXAMPLE", "very-secret/key+", "very-secret-token=="
 ARN = "arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-v1:0"
+CLAUDE = "eu.anthropic.claude-echo"
 EVENTSTREAM = "application/vnd.amazon.eventstream"
 ASK: Any = [{"role": "user", "content": "hi"}]
 ANSWER = to_json(
@@ -202,6 +204,41 @@ async def test_amazons_own_client_takes_the_simulated_provider_for_bedrock(house
     assert "".join(told) == "one two"
     assert events[-1]["metadata"]["usage"]["outputTokens"] == len(told)
     assert code == "ThrottlingException"
+
+
+async def test_anthropics_own_client_takes_it_for_bedrock_too(house: House) -> None:
+    def use() -> tuple[Any, Any]:
+        url = house.gateway.simulated["simulated-d"].base_url
+        with anthropic.AnthropicBedrock(base_url=url, api_key="any", aws_region=REGION, max_retries=0) as client:
+            return messages_of(client, CLAUDE)
+
+    assert await trio.to_thread.run_sync(use) == ("hi", "hi")
+
+
+async def test_messages_reach_claude_at_bedrock_as_they_are(house: House, upstream: Recorded) -> None:
+    def use() -> tuple[Any, Any]:
+        with anthropic.Anthropic(base_url=house.url, api_key="any", max_retries=0) as client:
+            return messages_of(client, f"simulated-d/{CLAUDE}")
+
+    assert await trio.to_thread.run_sync(use) == ("hi", "hi")
+    assert set(house.gateway.simulated["simulated-d"].tally.paths) == {
+        f"/model/{CLAUDE}/invoke",
+        f"/model/{CLAUDE}/invoke-with-response-stream",
+    }
+    upstream.answer = 400, "application/json", b"{}"
+    body = {"model": f"recorded/{CLAUDE}", "max_tokens": 9, "messages": ASK, "metadata": {"user_id": "u"}}
+    await house.http.post("/v1/messages", json=body, headers={"anthropic-beta": "context-1m-2025-08-07"})
+    [asked] = upstream.asked
+    del body["model"]
+    assert asked.body == body | {"anthropic_version": "bedrock-2023-05-31"}
+    assert "anthropic-beta" not in asked.headers
+
+
+def messages_of(client: anthropic.Anthropic | anthropic.AnthropicBedrock, model: str) -> tuple[Any, Any]:
+    """What a client of Messages gets, whole and streamed."""
+    whole: Any = client.messages.create(model=model, max_tokens=9, messages=ASK)
+    with client.messages.stream(model=model, max_tokens=9, messages=ASK) as events:
+        return whole.content[0].text, events.get_final_text()
 
 
 async def test_embeddings_are_asked_for_by_invoke(house: House) -> None:

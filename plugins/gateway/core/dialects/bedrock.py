@@ -52,6 +52,11 @@ class ChatOverConverseCodec:
         return ConverseReader(seed)
 
 
+def is_claude(model: str) -> bool:
+    """Whether the name of a model says that it is one of Anthropic's."""
+    return "anthropic.claude" in model
+
+
 def path_of(model: str, operation: str) -> str:
     """The path of an operation on a model. Raises `ApiError` 404 for what can be no model's id."""
     if _MODEL.fullmatch(model) is None:
@@ -83,6 +88,8 @@ def request_of_chat(body: dict[str, Any], model: str) -> dict[str, Any]:
         _reason(str(effort), model, inference.get("maxTokens"), fields, output)
     if body.get("thinking"):
         fields["thinking"] = body["thinking"]
+    if body.get("anthropic_beta") and is_claude(model):
+        fields["anthropic_beta"] = body["anthropic_beta"]
     if body.get("parallel_tool_calls") is False and tools:
         fields["tool_choice"] = _one_call_at_a_time(model, tools.pop("toolChoice", {"auto": {}}))
     if output:
@@ -121,7 +128,7 @@ def _reason(effort: str, model: str, tokens_max: int | None, fields: dict[str, A
     """Say how much to think in the words of the model's family. It is a hint: other families are not told."""
     if effort not in _EFFORTS:
         return
-    if "anthropic.claude" in model and not _WITHOUT_THINKING.search(model):
+    if is_claude(model) and not _WITHOUT_THINKING.search(model):
         if _WITH_BUDGET.search(model):
             budget = min(_BUDGETS[_THREE_EFFORTS[effort]], (tokens_max or 2**31) - 1)
             if budget >= _BUDGETS["low"]:
@@ -231,7 +238,7 @@ def _tool_spec(tool: dict[str, Any]) -> dict[str, Any]:
 
 def _one_call_at_a_time(model: str, choice: dict[str, Any]) -> dict[str, Any]:
     """`parallel_tool_calls` false, which only Claude can be told, together with its tool choice in its own words."""
-    if "anthropic.claude" not in model:
+    if not is_claude(model):
         raise unsupported("parallel_tool_calls", NAME)
     [(kind, named)] = choice.items()
     return {"type": kind, "disable_parallel_tool_use": True, **named}

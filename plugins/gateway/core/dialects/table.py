@@ -6,6 +6,7 @@ from typing import Final, Literal
 from plugins.gateway.core.dialects.anthropic import ChatOverMessagesCodec, MessagesCodec
 from plugins.gateway.core.dialects.bedrock import ChatOverConverseCodec
 from plugins.gateway.core.dialects.bedrock_embeddings import EmbeddingsOverInvokeCodec
+from plugins.gateway.core.dialects.bedrock_messages import MessagesOverBedrockCodec
 from plugins.gateway.core.dialects.gemini import ChatOverGeminiCodec, EmbeddingsOverGeminiCodec
 from plugins.gateway.core.dialects.messages import MessagesOverChatCodec
 from plugins.gateway.core.dialects.openai import (
@@ -42,7 +43,7 @@ CODECS: Final[Mapping[str, Mapping[str, Codec]]] = {
     "bedrock": {
         "chat": ChatOverConverseCodec(),
         "embeddings": EmbeddingsOverInvokeCodec(),
-        "messages": MessagesOverChatCodec(ChatOverConverseCodec()),
+        "messages": MessagesOverBedrockCodec(),
     },
 }
 
