@@ -1,8 +1,9 @@
 """`quartet NAME-OF-PLUGIN command …`: the commands that plugins bring, run with their services."""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from host.inventory import take_inventory
 from host.lending import Lender
 from host.plugin_run import RunSettings, leaves
 from host.plugins import Candidate, LoadedPlugin, commands_of, load
-from host.services.embedded import run_embedded_postgres, run_embedded_redis
+from host.services.embedded import Endpoint, TakenByAnotherHost, run_embedded_postgres, run_embedded_redis
 from host.services.logs import configure_logging
 from host.services.metrics import plugin_metrics
 from host.services.migrations import migrate
@@ -34,7 +35,7 @@ def run(candidate: Candidate, words: Sequence[str], terminal: Terminal) -> int:
     Raises:
         PluginError: the plugin cannot be loaded.
         ConfigError: its section, or the host's part of the configuration, cannot be used.
-        HostError: an embedded server is needed and does not start, for one because a host runs on the same data.
+        HostError: an embedded server is needed and does not start.
     """
     plugin = load(candidate)
     commands = {command.name: command for command in commands_of(plugin)}
@@ -85,9 +86,9 @@ async def _run_command(
         stack.callback(nursery.cancel_scope.cancel, "the command has ended")
         urls = {"postgres": settings.postgres.url.reveal(), "redis": settings.redis.url.reveal()}
         if "postgres" in services and settings.postgres.url.is_embedded:
-            urls["postgres"] = (await nursery.start(run_embedded_postgres, data_dir)).url
+            urls["postgres"] = await _embedded(nursery, run_embedded_postgres, data_dir)
         if "redis" in services and settings.redis.url.is_embedded:
-            urls["redis"] = (await nursery.start(run_embedded_redis, data_dir)).url
+            urls["redis"] = await _embedded(nursery, run_embedded_redis, data_dir)
         lender = Lender(
             urls.__getitem__,
             acquire_timeout_s=settings.postgres.acquire_timeout,
@@ -109,3 +110,14 @@ async def _run_command(
         )
         return await command.run(ctx, arguments)
     raise AssertionError("the command was cancelled from within")
+
+
+async def _embedded(nursery: trio.Nursery, run_server: Callable[..., Awaitable[None]], data_dir: Path) -> str:
+    """The URL of an embedded server: that of the host which runs on this folder, else of one for the command alone."""
+    try:
+        endpoint: Endpoint = await nursery.start(run_server, data_dir)
+    except TakenByAnotherHost as taken:
+        if not taken.url:
+            raise
+        return taken.url
+    return endpoint.url

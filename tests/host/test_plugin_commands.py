@@ -2,16 +2,19 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+import trio
 from pydantic import BaseModel
 
 from host.api import Command, HostError, Metric, PluginContext, PluginInfo, Task
 from host.cli import main
 from host.plugins import Candidate
+from host.services.embedded import run_embedded_redis
 from tests.host.fake_plugins import make_module
 
 Capture = pytest.CaptureFixture[str]
@@ -87,6 +90,20 @@ def test_command_runs_with_the_plugins_config_and_folder_and_its_code_is_the_exi
 
 def test_command_has_the_services_that_the_plugin_declared(quartet: Any, postgres_url: str, redis_url: str) -> None:
     assert quartet("tide", "ask", sets=[f"postgres.url={postgres_url}", f"redis.url={redis_url}"]) == 43
+
+
+async def test_command_uses_the_embedded_server_of_the_host_that_runs(
+    quartet: Any, postgres_url: str, tmp_path: Path
+) -> None:
+    sets = [f"postgres.url={postgres_url}", "redis.url=embedded"]
+    async with trio.open_nursery() as nursery:
+        endpoint = await nursery.start(run_embedded_redis, tmp_path)
+        for asked in (1, 2):
+            assert await trio.to_thread.run_sync(partial(quartet, "tide", "ask", sets=sets)) == 42 + asked
+        assert endpoint.restarts() == 0
+        nursery.cancel_scope.cancel()
+    # Without a host, the command has a server of its own, which is empty.
+    assert await trio.to_thread.run_sync(partial(quartet, "tide", "ask", sets=sets)) == 43
 
 
 def test_error_of_a_command_is_one_line(quartet: Any, capsys: Capture) -> None:

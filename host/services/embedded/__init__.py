@@ -9,8 +9,9 @@ A file each: `binaries` finds the programs, `place` decides where and as whom, `
 `redis` differ.
 """
 
+from host.services.embedded.place import TakenByAnotherHost
 from host.services.embedded.postgres import run_embedded_postgres
 from host.services.embedded.redis import run_embedded_redis
 from host.services.embedded.supervise import Endpoint, Restart
 
-__all__ = ["Endpoint", "Restart", "run_embedded_postgres", "run_embedded_redis"]
+__all__ = ["Endpoint", "Restart", "TakenByAnotherHost", "run_embedded_postgres", "run_embedded_redis"]

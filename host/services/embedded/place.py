@@ -4,7 +4,7 @@ Everything is in `data_dir` unless it cannot be. Under root the servers run as a
 when that user cannot pass through the directories above `data_dir` (a clone under /root, say), the server's home is
 in `/var/lib/quartet/quartet-<hash of data_dir>` instead. No directory that Quartet did not make is ever chmodded.
 
-    data_dir/postgres.lock      flock of the host that owns the server, with its pid
+    data_dir/postgres.lock      flock of the host that owns the server, with its pid, and the URL once it answers
     data_dir/postgres.log       what the server says
     home/                       mode 0700, of the server's user: data_dir/postgres, or the one in /var/lib/quartet
     home/run/                   the unix socket; in a shorter directory when its path would not fit into sockaddr_un
@@ -32,6 +32,16 @@ SYSTEM_HOME = Path("/var/lib/quartet")
 SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
 _LAST_WORDS_BYTES = 2000
 _LAST_WORDS_LINES = 4
+# A pid, and a URL that quotes a socket's path: a byte becomes three at most.
+_LOCK_BYTES_MAX = 32 + 4 * SOCKET_PATH_BYTES_MAX
+
+
+class TakenByAnotherHost(HostError):
+    """The server belongs to a host that runs. `url` is where it can be reached, empty while it does not answer yet."""
+
+    def __init__(self, message: str, url: str) -> None:
+        super().__init__(message)
+        self.url = url
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,11 @@ class Place:
     def log(self) -> Path:
         """The log, beside the home and not in it: a host that is root opens no file in another user's directory."""
         return self.data_dir / f"{self.service}.log"
+
+    def tell(self, url: str) -> None:
+        """Note where the server is, for commands that run beside this host."""
+        with _lock_file(self.data_dir, self.service).open("a") as file:
+            file.write(f"{url}\n")
 
     def last_words(self) -> str:
         """The end of the log on one line, and where the log is, for an error message."""
@@ -74,8 +89,9 @@ def settled(data_dir: Path, service: str, socket_name: str, *, marker: str) -> I
     `marker` is what exists in a home that is in use (`pgdata`): such a home is never passed over for an empty one.
 
     Raises:
-        HostError: another host owns it (the message names its pid); or a directory cannot be made, belongs to somebody
-            else, or holds data that the server's user cannot reach.
+        TakenByAnotherHost: one that runs owns it; the message names its pid.
+        HostError: a directory cannot be made, belongs to somebody else, or holds data that the server's user cannot
+            reach.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -97,21 +113,26 @@ def settled(data_dir: Path, service: str, socket_name: str, *, marker: str) -> I
 @contextlib.contextmanager
 def _locked(data_dir: Path, service: str) -> Iterator[None]:
     """Hold the lock file. The kernel drops the lock with the process, so none is ever stale."""
-    handle = os.open(data_dir / f"{service}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(_lock_file(data_dir, service), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            raise HostError(
-                f"the embedded {service} in {data_dir} belongs to the host with pid {holder}, which is running: "
-                f"stop that host, or set another data.dir"
+            holder, _, url = os.read(handle, _LOCK_BYTES_MAX).decode(errors="replace").partition("\n")
+            raise TakenByAnotherHost(
+                f"the embedded {service} in {data_dir} belongs to the host with pid {holder or 'unknown'}, which is "
+                f"running: stop that host, or set another data.dir",
+                url.strip(),
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _lock_file(data_dir: Path, service: str) -> Path:
+    return data_dir / f"{service}.lock"
 
 
 def _choose_home(data_dir: Path, service: str, token: str, marker: str) -> tuple[Path, Owner]:

@@ -77,7 +77,8 @@ async def run_embedded_postgres(
     killed).
 
     Raises:
-        HostError: no Postgres is found, the directory belongs to another running host, or the first start fails.
+        TakenByAnotherHost: the directory belongs to a host that runs.
+        HostError: no Postgres is found, or the first start fails.
     """
     with settled(data_dir, "postgres", SOCKET_NAME, marker="pgdata/PG_VERSION") as place:
         binaries = await trio.to_thread.run_sync(find_postgres, place.owner, _data_version(place))
@@ -96,6 +97,7 @@ async def run_embedded_postgres(
 
         def announce() -> None:
             log.info("postgres %s is up (pid %s), data in %s", binaries.version, supervisor.pid, server.data)
+            place.tell(endpoint.url)
             task_status.started(endpoint)
 
         await supervisor.run(announce)

@@ -50,7 +50,8 @@ async def run_embedded_redis(
     `settings` override `SETTINGS`. Cancelled: the server is stopped, at last by SIGKILL.
 
     Raises:
-        HostError: no server is found, the directory belongs to another running host, or the first start fails.
+        TakenByAnotherHost: the directory belongs to a host that runs.
+        HostError: no server is found, or the first start fails.
     """
     with settled(data_dir, "redis", SOCKET_NAME, marker="run") as place:
         binary = await trio.to_thread.run_sync(find_redis, place.owner)
@@ -68,6 +69,7 @@ async def run_embedded_redis(
 
         def announce() -> None:
             log.info("redis %s is up (pid %s)", binary.version, supervisor.pid)
+            place.tell(endpoint.url)
             task_status.started(endpoint)
 
         await supervisor.run(announce)
