@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from host.http.client_clocks import clock_of as clock_of
     from host.http.client_pool import PoolLimits as PoolLimits
     from host.http.client_request import RequestTemplate as RequestTemplate
+    from host.http.kept_document import KeptDocument as KeptDocument
     from host.http.serve import serve as serve
     from host.services.postgres_pool import Postgres as Postgres
     from host.services.redis import Redis as Redis
@@ -92,6 +93,7 @@ API_VERSION = "1.0"
 # Imported when first asked for: a plugin that uses none of them need not wait for their drivers.
 _LATE = {
     "Clocks": "host.http.client_clocks",
+    "KeptDocument": "host.http.kept_document",
     "PoolLimits": "host.http.client_pool",
     "Postgres": "host.services.postgres_pool",
     "PubSubMessage": "host.services.redis_pubsub",

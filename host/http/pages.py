@@ -15,6 +15,7 @@ from jinja2.exceptions import TemplateNotFound
 from host.asgi import Handler, Request, Response, Router, empty_response, html_response, json_response
 from host.descriptors import ASGIApp, Page
 from host.errors import HostError
+from host.http.compression import compressed
 from host.http.static import StaticFolder
 
 SiteContext = Callable[[], Mapping[str, Any]]
@@ -83,10 +84,10 @@ class Pages:
             about = {"path": request.path, "title": page.title}
             context = await page.context(request.params) if page.context is not None else {}
             if _wants_json(request):
-                return json_response(context, headers=_HEADERS)
+                return compressed(json_response(context, headers=_HEADERS), request)
             # Fetched anew each time: Jinja compiles again only when the file has changed.
             html = environment.get_template(page.template).render({**context, "site": self._site(), "page": about})
-            return html_response(html, headers=_HEADERS)
+            return compressed(html_response(html, headers=_HEADERS), request)
 
         return show
 

@@ -20,7 +20,8 @@ import trio
 from host.asgi import RawHeaders, Request, Response, problem_response
 from host.descriptors import Receive, Scope, Send
 from host.errors import HttpProblem
-from host.http.compression import accepts_gzip, gzipped
+from host.http.compression import COMPRESSED_BYTES_MIN, accepts_gzip, gzipped
+from host.http.kept_document import knows_tag
 from host.http.limits import KIB, MIB
 
 # What is not listed is not served: a folder may hold templates, sources and notes beside what the browser needs.
@@ -48,8 +49,7 @@ MEDIA_TYPES = {
 }
 # What gets smaller; pictures, films and fonts are compressed already.
 TEXT_SUFFIXES = {".css", ".js", ".json", ".map", ".mjs", ".svg", ".txt", ".webmanifest"}
-# Less is not worth the trouble; more would hold the loop for longer than a few milliseconds when it is first asked for.
-COMPRESSED_BYTES_MIN = KIB
+# More would hold the loop for longer than a few milliseconds when it is first asked for.
 COMPRESSED_BYTES_MAX = 128 * KIB
 # Names are not hashed, so a browser asks each time whether its copy still holds, and mostly hears 304.
 CACHE_CONTROL = b"no-cache"
@@ -220,10 +220,8 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 def _is_current(request: Request, file: _File, etag: bytes) -> bool:
     """Whether the client's copy still holds (RFC 9110 §13.2.2: the tag decides when there is one)."""
-    tags = request.headers.get("if-none-match")
-    if tags is not None:
-        ours = etag.decode()
-        return tags.strip() == "*" or any(tag.strip().removeprefix("W/") == ours for tag in tags.split(","))
+    if "if-none-match" in request.headers:
+        return knows_tag(request, etag.decode())
     since = request.headers.get("if-modified-since")
     if since is None:
         return False

@@ -9,7 +9,7 @@ import trio
 from host.asgi import EventStream, Request, Response, Router, json_response, text_response
 from host.descriptors import Mount, Operation, Page
 from host.http.benchmarks_page import benchmarks_page
-from host.http.compression import accepts_gzip, gzipped
+from host.http.compression import compressed
 from host.http.openapi import openapi_document
 from host.http.static import StaticFolder
 from host.http.writing import writing_pages
@@ -47,7 +47,7 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
         mounts = {"host": [described()], **site.mounts()}
-        return _gzipped(json_response(openapi_document(site.version, mounts)), request)
+        return compressed(json_response(openapi_document(site.version, mounts)), request)
 
     @router.get("/-/plugins.json")
     async def plugins(request: Request) -> Response:
@@ -78,15 +78,6 @@ def system_routes(site: Site, metrics: MetricsPage, draining: trio.Event, web: P
         Page("/-/plugins", "Plugins", web / "plugins", context=lambda _: _host_only(site)),
         Page("/-/docs", "API", web / "docs"),
     ]
-
-
-def _gzipped(answer: Response, request: Request) -> Response:
-    """The answer, compressed for who accepts it: for large documents that repeat themselves."""
-    answer.headers.append((b"vary", b"accept-encoding"))
-    if accepts_gzip(request):
-        answer.body = gzipped(answer.body)
-        answer.headers.append((b"content-encoding", b"gzip"))
-    return answer
 
 
 async def _host_only(site: Site) -> Mapping[str, Any]:

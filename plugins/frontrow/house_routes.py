@@ -3,15 +3,25 @@
 from typing import Any, Final
 
 import trio
-from pydantic_core import to_json
 
-from host.api import EventStream, HttpProblem, Operation, PluginContext, Request, Response, Router, json_response
+from host.api import (
+    EventStream,
+    HttpProblem,
+    KeptDocument,
+    Operation,
+    PluginContext,
+    Request,
+    Response,
+    Router,
+    json_response,
+)
 from plugins.frontrow import problems
 from plugins.frontrow.core.best_available import Found, best_available
 from plugins.frontrow.core.house import HELD
 from plugins.frontrow.holding import Holding, Wish
 from plugins.frontrow.live_house import LiveHouse, LiveHouses
 from plugins.frontrow.live_map import WATCHERS_MAX, LiveMaps
+from plugins.frontrow.map_document import map_document
 from plugins.frontrow.models import BestRequest, EventRequest, HoldAnswer
 from plugins.frontrow.sale_routes import held_response, key_of
 from plugins.frontrow.samples_on_sale import sample_venue
@@ -21,6 +31,8 @@ from plugins.frontrow.venues import EventHouse, VenueExists, Venues
 VENUES: Final = "/api/frontrow/venues"
 EVENTS: Final = "/api/frontrow/events"
 SCHEMA: Final = "/api/frontrow/venue-schema"
+MAPS_MAX: Final = 8
+"""Events whose map is kept: at 20,000 seats one takes 0.4 MB."""
 
 PLAN_BYTES_MAX: Final = 16 * 1024 * 1024
 """An arena of 20,000 seats is 1.3 MB."""
@@ -129,7 +141,7 @@ class HouseRoutes:
         self._live = live
         self._holding = holding
         self._secret = secret
-        self._maps: dict[int, bytes] = {}
+        self._maps: dict[int, KeptDocument] = {}
 
     def add_to(self, router: Router) -> None:
         """Add all of them to a router."""
@@ -205,17 +217,13 @@ class HouseRoutes:
         event = await self._venues.house(id_of(request, "event_id"))
         if event is None:
             raise problems.no_event(request.params["event_id"])
-        etag = f'"{event.event_id}-{len(event.places)}"'
-        headers = [(b"etag", etag.encode()), (b"cache-control", b"public, max-age=86400")]
-        if request.headers.get("if-none-match") == etag:
-            return Response(304, b"", headers)
-        body = self._maps.get(event.event_id)
-        if body is None:
-            body = await trio.to_thread.run_sync(encode_map, event, limiter=self._ctx.threads)
-            if len(self._maps) >= 8:
+        document = self._maps.get(event.event_id)
+        if document is None:
+            document = await trio.to_thread.run_sync(map_document, event, limiter=self._ctx.threads)
+            if len(self._maps) >= MAPS_MAX:
                 self._maps.clear()
-            self._maps[event.event_id] = body
-        return Response(200, body, [(b"content-type", b"application/json"), *headers])
+            self._maps[event.event_id] = document
+        return document.answer(request, [(b"cache-control", b"public, max-age=86400")])
 
     async def state(self, request: Request) -> Response:
         live = await self._find(request)
@@ -300,35 +308,3 @@ def areas_of(live: LiveHouse) -> list[dict[str, Any]]:
         }
         for area in live.event.areas
     ]
-
-
-def encode_map(event: EventHouse) -> bytes:
-    """The seat map as JSON: rows of seats by section, each seat as [id, number, x, y] and what is special about it.
-
-    Seats come in the order of their positions, which is that of the letters of `/state`. 20,000 seats are 0.7 MB.
-    """
-    sections: list[dict[str, Any]] = []
-    for seat_id, place in zip(event.seat_ids, event.places, strict=True):
-        if not sections or sections[-1]["name"] != place.section:
-            sections.append({"name": place.section, "rows": []})
-        rows = sections[-1]["rows"]
-        if not rows or (rows[-1]["label"], rows[-1]["tier"]) != (place.row, place.tier):
-            rows.append({"label": place.row, "tier": place.tier, "seats": []})
-        seat: list[Any] = [seat_id, place.number, round(place.x, 2), round(place.y, 2)]
-        if place.kind != "standard":
-            seat.append(place.kind)
-        rows[-1]["seats"].append(seat)
-    return to_json(
-        {
-            "event_id": event.event_id,
-            "name": event.name,
-            "currency": event.currency,
-            "stage": {"x": event.house.stage[0], "y": event.house.stage[1]},
-            "tiers": [{"code": code, "name": name, "price": price} for code, name, price in event.tiers],
-            "areas": [
-                {"id": a.id, "name": a.name, "tier": a.tier, "x": a.x, "y": a.y, "capacity": a.capacity}
-                for a in event.areas
-            ],
-            "sections": sections,
-        }
-    )

@@ -17,7 +17,11 @@ function house({ rows = 4, seats = 10 } = {}) {
     rows: Array.from({ length: rows }, (_, row) => ({
       label: String.fromCharCode(65 + row),
       tier,
-      seats: Array.from({ length: seats }, (_, place) => [id++, String(place + 1), left + place * 0.5, 12 + row, ...(row === 0 && place === 0 ? ["accessible"] : [])]),
+      ids: Array.from({ length: seats }, (_, place) => (place === 0 ? (id += seats) - seats : 1)),
+      numbers: Array.from({ length: seats }, (_, place) => String(place + 1)),
+      x_cm: Array.from({ length: seats }, (_, place) => (place === 0 ? left * 100 : 50)),
+      y_cm: Array.from({ length: seats }, (_, place) => (place === 0 ? 1200 + row * 100 : 0)),
+      kinds: row === 0 ? [[0, "accessible"]] : [],
     })),
   });
   return {

@@ -1,5 +1,6 @@
 """Pages out of templates, and the files beside them."""
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,15 @@ def test_pages_with_one_path_are_refused(web: Path) -> None:
 )
 def test_literal_prefix_ends_before_the_first_parameter(path: str, prefix: str) -> None:
     assert literal_prefix(path) == prefix
+
+
+async def test_long_page_is_compressed_for_who_takes_that(web: Path) -> None:
+    (web / "layout.html").write_text("<p>" + "words " * 1000)
+    app = Pages(web).apps(shop_pages(web))["/shop"]
+    plain = await ask(app, "GET", "/shop")
+    packed = await ask(app, "GET", "/shop", (b"accept-encoding", b"gzip"))
+    assert packed.headers[b"content-encoding"] == b"gzip"
+    assert len(packed.body) < len(plain.body) / 10
+    assert gzip.decompress(packed.body) == plain.body
+    for got in (plain, packed):
+        assert got.headers[b"vary"] == b"accept, accept-encoding"

@@ -1,5 +1,7 @@
 """A small house for the tests: two rows of six, one seat kept back, a wheelchair place, and a floor for five."""
 
+from itertools import accumulate
+
 PLAN = {
     "format": "frontrow-venue/1",
     "name": "Test house",
@@ -39,7 +41,8 @@ async def open_house(client, *, most=None, name="Gala", plan=PLAN):
     assert event.status_code == 201, event.text
     event_id = event.json()["id"]
     seat_map = (await client.get(f"/api/frontrow/events/{event_id}/map")).json()
-    seats = [seat[0] for section in seat_map["sections"] for row in section["rows"] for seat in row["seats"]]
+    rows = [row for section in seat_map["sections"] for row in section["rows"]]
+    seats = [seat for row in rows for seat in accumulate(row["ids"])]
     return event_id, seats, seat_map["areas"][0]["id"]
 
 

@@ -1,5 +1,7 @@
 """Houses over HTTP: import, maps, the best seats, areas, and the limits on a buyer."""
 
+from itertools import accumulate
+
 import httpx
 import pytest
 import trio
@@ -42,9 +44,24 @@ async def test_imported_house_comes_back_as_it_was_and_its_map_shows_it(client):
 
 async def test_map_is_asked_for_once(client):
     event_id, _, _ = await open_house(client)
-    first = await client.get(f"/api/frontrow/events/{event_id}/map")
-    again = await client.get(first.url, headers={"if-none-match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    for codings in ("gzip", "identity"):
+        first = await client.get(f"/api/frontrow/events/{event_id}/map", headers={"accept-encoding": codings})
+        again = await client.get(
+            first.url, headers={"accept-encoding": codings, "if-none-match": first.headers["etag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_map_tells_where_each_seat_is_by_its_difference_to_the_one_before(client):
+    event_id, seats, _ = await open_house(client)
+    (section,) = (await client.get(f"/api/frontrow/events/{event_id}/map")).json()["sections"]
+    rows = section["rows"]
+    assert [list(accumulate(row["ids"])) for row in rows] == [seats[:6], seats[6:]]
+    assert [row["numbers"] for row in rows] == [["1", "2", "3", "4", "5", "6"]] * 2
+    assert [list(accumulate(row["x_cm"])) for row in rows] == [[0, 100, 200, 300, 400, 500]] * 2
+    assert [list(accumulate(row["y_cm"])) for row in rows] == [[100] * 6, [200] * 6]
+    assert [row["kinds"] for row in rows] == [[], [[0, "accessible"], [1, "companion"]]]
+    assert [(row["label"], row["tier"]) for row in rows] == [("A", "gold"), ("B", "tin")]
 
 
 async def test_second_venue_of_a_name_is_409(client):

@@ -53,7 +53,7 @@ export class Plan {
 
   /** @param {any} map the document of `/api/frontrow/events/{id}/map` */
   constructor(map) {
-    const count = map.sections.flatMap((/** @type {any} */ section) => section.rows).reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.seats.length, 0);
+    const count = map.sections.flatMap((/** @type {any} */ section) => section.rows).reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.ids.length, 0);
     this.currency = /** @type {string | null} */ (map.currency);
     this.tiers = /** @type {Tier[]} */ (map.tiers.length > 0 ? map.tiers : [{ code: "seat", name: "Seat", price: null }]);
     this.count = count;
@@ -148,7 +148,8 @@ export class Plan {
       const own = /** @type {Row[]} */ ([]);
       for (const row of rows) {
         const begin = position;
-        for (const seat of row.seats) this.#seat(position++, this.rows.length + own.length, seat);
+        this.#seats(begin, this.rows.length + own.length, row);
+        position += row.ids.length;
         const tier = Math.max(0, this.tiers.findIndex(({ code }) => code === row.tier));
         own.push({ label: row.label, tier, first: begin, count: position - begin, section: this.sections.length, pitch_m: this.#pitch(begin, position) });
       }
@@ -159,18 +160,26 @@ export class Plan {
   }
 
   /**
-   * @param {number} position
-   * @param {number} row
-   * @param {[number, string, number, number, Kind?]} seat
+   * Reads a row: of ids and coordinates the first is itself, the others are differences to the seat before.
+   * @param {number} first position of its first seat
+   * @param {number} row place in `rows`
+   * @param {{ids: number[], numbers: string[], x_cm: number[], y_cm: number[], kinds: [number, Kind][]}} seats
    */
-  #seat(position, row, [id, number, x, y, kind]) {
-    this.ids[position] = id;
-    this.positionOf.set(id, position);
-    this.numbers.push(number);
-    this.x[position] = x;
-    this.y[position] = y;
-    this.rowOf[position] = row;
-    if (kind !== undefined) this.kinds.set(position, kind);
+  #seats(first, row, { ids, numbers, x_cm, y_cm, kinds }) {
+    let [id, x, y] = [0, 0, 0];
+    for (const [place, step] of ids.entries()) {
+      id += step;
+      x += x_cm[place] ?? 0;
+      y += y_cm[place] ?? 0;
+      const position = first + place;
+      this.ids[position] = id;
+      this.positionOf.set(id, position);
+      this.x[position] = x / 100;
+      this.y[position] = y / 100;
+      this.rowOf[position] = row;
+    }
+    this.numbers.push(...numbers);
+    for (const [place, kind] of kinds) this.kinds.set(first + place, kind);
   }
 
   /**
