@@ -1,6 +1,6 @@
 """Every benchmark in turn, and `docs/benchmarks.md` with `web/benchmarks/latest.json` from what they measured.
 
-    python -m benchmarks [--only NAME ...] [--quick]
+    python -m benchmarks [--only NAME ...] [--quick | --reread]
 
 Each is a process of its own with a limit of time; what it prints is in `.cache/benchmarks`. One that fails is recorded
 as failed and hides none of the others; then the exit code is 1. A missed target is in the report and no failure. The
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.catalogue import CATALOGUE, Entry
 from benchmarks.machine import REPORTS, ROOT, machine, versions
+from benchmarks.reading import results_of
 from benchmarks.report import markdown
 from benchmarks.running import LOGS, run
 from host.errors import HostError
@@ -36,6 +37,19 @@ def measure(entries: list[Entry], known: Measurements | None, *, is_quick: bool,
         ordered = tuple(found[each.name] for each in CATALOGUE if each.name in found)
         write(report.model_copy(update={"benchmarks": ordered}), folder)
     return went_well
+
+
+def reread(known: Measurements) -> Measurements:
+    """The same run by the catalogue of today: other words, targets and peers of what was printed then."""
+    entries = {entry.name: entry for entry in CATALOGUE}
+    again = []
+    for benchmark in known.benchmarks:
+        if (entry := entries.get(benchmark.name)) is None:
+            continue
+        results, _ = results_of(entry, benchmark.output)
+        words = {"system": entry.system, "title": entry.title, "how": entry.how, "results": tuple(results)}
+        again.append(benchmark.model_copy(update=words))
+    return known.model_copy(update={"benchmarks": tuple(again)})
 
 
 def line_of(benchmark: Benchmark) -> str:
@@ -75,13 +89,19 @@ def main() -> int:
     )
     names = [entry.name for entry in CATALOGUE]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--reread", action="store_true", help="run nothing: write the last run anew by the catalogue")
     parser.add_argument(
         "--quick", action="store_true", help="a short run that shows that all works, written to .cache/benchmarks"
     )
     options = parser.parse_args()
     entries = [entry for entry in CATALOGUE if not options.only or entry.name in options.only]
     folder = LOGS if options.quick else ROOT
-    known = last_run(folder / REPORTS[1]) if options.only else None
+    known = last_run(folder / REPORTS[1]) if options.only or options.reread else None
+    if options.reread:
+        if known is None:
+            parser.error(f"there is no run in {folder / REPORTS[1]}")
+        write(reread(known), folder)
+        return 0
     began = time.monotonic()
     went_well = measure(entries, known, is_quick=options.quick, folder=folder)
     say(f"{(time.monotonic() - began) / 60:.1f} min; written: {', '.join(str(folder / name) for name in REPORTS)}")

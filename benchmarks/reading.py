@@ -30,17 +30,17 @@ def value_at(output: Mapping[str, Any], path: str) -> float | None:
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
-def ratio_of(measure: Measure, value: float, beside: float, *, is_floor: bool) -> float:
-    """How many times better than a peer; how many times a floor."""
+def ratio_of(measure: Measure, value: float, beside: float, *, is_floor: bool) -> float | None:
+    """How many times better than a peer; how many times a floor. None when one of them is 0."""
     over, under = (beside, value) if measure.is_less_better and not is_floor else (value, beside)
-    return round(over / under, 3) if under else 0.0
+    return round(over / under, 3) if over and under else None
 
 
 def _result(measure: Measure, value: float, output: Mapping[str, Any]) -> Result:
     against, not_measured = [], []
     for beside in measure.beside:
         found = value_at(output, beside.path)
-        if not found:
+        if found is None:
             not_measured.append(beside.name)
             continue
         ratio = ratio_of(measure, value, found, is_floor=beside.is_floor)
@@ -83,6 +83,6 @@ def _targets(measure: Measure, result: Result) -> Iterator[Target]:
 
 
 def _ratios(measure: Measure, result: Result, *, is_floor: bool) -> list[float]:
-    """All of that kind; none when one of them was not measured."""
-    found = [each.ratio for each in result.against if each.is_floor is is_floor]
+    """All of that kind; none when one of them is missing."""
+    found = [each.ratio for each in result.against if each.is_floor is is_floor and each.ratio is not None]
     return found if len(found) == sum(each.is_floor is is_floor for each in measure.beside) else []

@@ -106,7 +106,7 @@ def _row(result: Result) -> str:
 
 
 def _ratio(against: Against) -> str:
-    return f"{ratio_text(against.ratio)} the floor" if against.is_floor else ratio_text(against.ratio)
+    return f"{ratio_text(against.ratio)}{' the floor' if against.is_floor and against.ratio else ''}"
 
 
 def _cell(text: str) -> str:

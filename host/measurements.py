@@ -31,11 +31,14 @@ class _Record(BaseModel):
 
 
 class Against(_Record):
-    """What a figure is held against. A floor is the same work with nothing around it; a peer is another program."""
+    """What a figure is held against. A floor is the same work with nothing around it; a peer is another program.
+
+    `ratio` None: one of the two is 0.
+    """
 
     name: str
     value: float
-    ratio: float
+    ratio: float | None
     is_floor: bool = False
 
 
@@ -149,6 +152,8 @@ def figure_text(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def ratio_text(ratio: float) -> str:
+def ratio_text(ratio: float | None) -> str:
     """A ratio for people: "1.32×"."""
+    if ratio is None:
+        return "–"
     return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.1f}×" if ratio >= 10 else f"{ratio:.2f}×"

@@ -74,18 +74,18 @@ def _comparisons(found: Measurements) -> Iterator[dict[str, Any]]:
     """The results that have peers, with the nearest of them in front."""
     for benchmark in found.benchmarks:
         for result in benchmark.results:
-            peers = [each for each in result.against if not each.is_floor]
+            peers = [(each.ratio, each.name) for each in result.against if not each.is_floor and each.ratio]
             if not peers:
                 continue
-            nearest = min(peers, key=lambda each: each.ratio)
+            ratio, nearest = min(peers)
             yield {
                 "system": benchmark.system,
                 "title": benchmark.title,
                 "label": result.label,
                 "unit": result.unit,
                 "is_less_better": result.is_less_better,
-                "ratio": ratio_text(nearest.ratio),
-                "nearest": nearest.name,
+                "ratio": ratio_text(ratio),
+                "nearest": nearest,
                 "anchor": _anchor(benchmark, result),
                 "bars": _bars(result),
             }

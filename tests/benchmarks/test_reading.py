@@ -55,3 +55,9 @@ def test_a_figure_that_is_not_there_is_told(lost: Any) -> None:
     results, missing = results_of(ENTRY, printed() | {"lost": lost})
     assert missing == ["its output has no number at lost"]
     assert [result.label for result in results] == ["deliveries", "p99"]
+
+
+def test_beside_nothing_there_is_no_ratio() -> None:
+    found = by_label(printed() | {"theirs": {"rate": 0, "p99_ms": 6}})["deliveries"]
+    assert [(each.value, each.ratio) for each in found.against] == [(0, None), (4000, 0.25)]
+    assert [target.is_met for target in found.targets] == [True, None]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,15 @@ def test_what_is_not_measured_again_stays_unless_the_machine_is_another(
     elsewhere = known.model_copy(update={"machine": Machine(cpu="other", cores=64, memory_gib=1, kernel="x")})
     command.measure([second], elsewhere, is_quick=False, folder=tmp_path)
     assert [each.name for each in parse_measurements(path.read_text(), path).benchmarks] == [second.name]
+
+
+def test_a_run_is_read_again_by_the_catalogue_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = measured(printed())
+    gone = known.benchmarks[0].model_copy(update={"name": "gone"})
+    monkeypatch.setattr(command, "CATALOGUE", (replace(ENTRY, title="Another", measures=ENTRY.measures[:1]),))
+    (found,) = command.reread(known.model_copy(update={"benchmarks": (gone, *known.benchmarks)})).benchmarks
+    assert (found.title, [result.label for result in found.results]) == ("Another", ["deliveries"])
+    assert (found.at, found.output) == (known.benchmarks[0].at, printed())
 
 
 def _run_all_but(broken: str) -> object:
