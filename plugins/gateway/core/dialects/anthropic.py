@@ -1,14 +1,23 @@
 """Anthropic's dialect: Messages as they are, and Chat Completions turned into Messages and back.
 
 Shapes: Messages API, version 2023-06-01. What Chat Completions can ask and Messages cannot do is refused by name, so
-that a request never means something else without saying so; hints without an equivalent are left out (`_IGNORED`).
+that a request never means something else without saying so; hints without an equivalent are left out.
 """
 
 from typing import Any, Final
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from plugins.gateway.core.chat_stream import ChatReader
+from plugins.gateway.core.dialects.translating import (
+    add_turn,
+    arguments_of,
+    function_of,
+    refuse_parameters,
+    split_data_url,
+    text_of,
+    unsupported,
+)
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.reading import Malformed, Outgoing, Reader, Seed, UpstreamSaid, Whole, parse_object
 from plugins.gateway.core.sse import frame
@@ -37,24 +46,6 @@ _ERROR_STATUS: Final = {
     "overloaded_error": 529,
     "timeout_error": 504,
 }
-REFUSED: Final = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction", "functions", "web_search_options")
-"""What changes the answer and has no equivalent."""
-
-
-def refuse_parameters(body: dict[str, Any], dialect: str, refused: tuple[str, ...] = REFUSED) -> None:
-    """Raise `ApiError` 400 for the first parameter that a translated upstream cannot honour."""
-    for name in refused:
-        if body.get(name):
-            raise unsupported(name, dialect)
-    if (body.get("n") or 1) != 1:
-        raise unsupported("n", dialect)
-    if "audio" in (body.get("modalities") or ()):
-        raise unsupported("modalities", dialect)
-
-
-def unsupported(param: str, dialect: str) -> ApiError:
-    """The error for a parameter that has no equivalent."""
-    return ApiError(400, "unsupported_parameter", f"{param} has no equivalent in the API of {dialect}", param=param)
 
 
 class MessagesCodec:
@@ -295,20 +286,8 @@ def _split_messages(messages: list[dict[str, Any]]) -> tuple[str, list[dict[str,
             blocks += [_tool_use(call) for call in message.get("tool_calls") or ()]
         else:
             role, blocks = "user", _blocks(message.get("content") or "")
-        if not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
+        add_turn(turns, role, blocks)
     return "\n\n".join(text for text in system if text), turns
-
-
-def text_of(content: Any) -> str:
-    """The text of a content that is text, or a list of parts."""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content or () if isinstance(part, dict))
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
@@ -337,35 +316,13 @@ def _source(url: str) -> dict[str, Any]:
     return {"type": "url", "url": url}
 
 
-def split_data_url(url: str) -> tuple[str, str]:
-    """Media type and base64 text of a `data:` URL; ("", "") for any other URL."""
-    if not url.startswith("data:"):
-        return "", ""
-    kind, _, data = url[5:].partition(",")
-    return kind.partition(";")[0] or "application/octet-stream", data
-
-
 def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function") or {}
     return {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments_of(function)}
 
 
-def arguments_of(function: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call as an object. Raises `ApiError` 400 when they are none."""
-    text = function.get("arguments") or "{}"
-    try:
-        arguments = from_json(text)
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise ApiError(400, None, "the arguments of a tool call are not a JSON object", param="messages")
-    return arguments
-
-
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    if not isinstance(function, dict):
-        raise ApiError(400, "unsupported_parameter", f"a tool of type {tool.get('type')!r} is not there", param="tools")
+    function = function_of(tool)
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     made = {"name": function.get("name"), "input_schema": schema}
     if function.get("description"):

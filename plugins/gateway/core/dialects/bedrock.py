@@ -11,9 +11,15 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from plugins.gateway.core.dialects.anthropic import arguments_of, refuse_parameters, unsupported
 from plugins.gateway.core.dialects.bedrock_answers import ConverseReader, reasoning_of, whole_of_converse
 from plugins.gateway.core.dialects.bedrock_media import MediaBlocks
+from plugins.gateway.core.dialects.translating import (
+    add_turn,
+    arguments_of,
+    function_of,
+    refuse_parameters,
+    unsupported,
+)
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.reading import Outgoing, Reader, Seed, Whole
 
@@ -163,12 +169,7 @@ def _split_messages(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]
             blocks = [*reasoning_of(calls), *_blocks(content, media), *map(_tool_use, calls)]
         else:
             role, blocks = "user", _blocks(content, media)
-        if not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
+        add_turn(turns, role, blocks)
     return system, turns
 
 
@@ -226,9 +227,7 @@ def _tools(body: dict[str, Any], messages: Iterable[dict[str, Any]]) -> dict[str
 
 
 def _tool_spec(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    if not isinstance(function, dict):
-        raise ApiError(400, "unsupported_parameter", f"a tool of type {tool.get('type')!r} is not there", param="tools")
+    function = function_of(tool)
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     made = {"name": function.get("name"), "inputSchema": {"json": schema}}
     if function.get("description"):

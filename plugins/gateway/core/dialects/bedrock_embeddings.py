@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from plugins.gateway.core.dialects.anthropic import unsupported
 from plugins.gateway.core.dialects.bedrock import NAME, path_of
+from plugins.gateway.core.dialects.translating import texts_to_embed
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.reading import Malformed, Outgoing, Reader, Seed, Whole, parse_object
 from plugins.gateway.core.usage import Usage
@@ -18,12 +18,7 @@ class EmbeddingsOverInvokeCodec:
 
     def request(self, body: dict[str, Any], raw: bytes, model: str, *, stream: bool) -> Outgoing:
         """See `Codec`."""
-        texts = body.get("input")
-        texts = [texts] if isinstance(texts, str) else texts
-        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-            raise unsupported("input", NAME)
-        if body.get("encoding_format", "float") not in ("float", "base64"):
-            raise unsupported("encoding_format", NAME)
+        texts = texts_to_embed(body, NAME)
         dimensions = body.get("dimensions")
         request: dict[str, Any]
         if "titan-embed-text" in model:

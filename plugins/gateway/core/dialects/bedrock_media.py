@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plugins.gateway.core.dialects.anthropic import split_data_url
+from plugins.gateway.core.dialects.translating import split_data_url
 from plugins.gateway.core.errors import ApiError
 
 _IMAGES: Final = ("png", "jpeg", "gif", "webp")

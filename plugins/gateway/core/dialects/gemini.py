@@ -9,12 +9,14 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from plugins.gateway.core.chat_stream import ChatReader
-from plugins.gateway.core.dialects.anthropic import (
+from plugins.gateway.core.dialects.translating import (
+    add_turn,
     arguments_of,
+    function_of,
     refuse_parameters,
     split_data_url,
     text_of,
-    unsupported,
+    texts_to_embed,
 )
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.reading import Malformed, Outgoing, Reader, Seed, Whole, parse_object, raise_if_error
@@ -29,7 +31,6 @@ _CONFIG: Final = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-_REFUSED: Final = ("logprobs", "top_logprobs", "logit_bias", "audio", "prediction", "functions", "web_search_options")
 
 
 class ChatOverGeminiCodec:
@@ -128,16 +129,10 @@ class EmbeddingsOverGeminiCodec:
 
     def request(self, body: dict[str, Any], raw: bytes, model: str, *, stream: bool) -> Outgoing:
         """See `Codec`."""
-        texts = body.get("input")
-        texts = [texts] if isinstance(texts, str) else texts
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise unsupported("input", "Gemini")
-        if body.get("encoding_format", "float") not in ("float", "base64"):
-            raise unsupported("encoding_format", "Gemini")
         one: dict[str, Any] = {"model": f"models/{model}"}
         if body.get("dimensions"):
             one["outputDimensionality"] = body["dimensions"]
-        requests = [one | {"content": {"parts": [{"text": text}]}} for text in texts]
+        requests = [one | {"content": {"parts": [{"text": text}]}} for text in texts_to_embed(body, "Gemini")]
         return Outgoing(f"/models/{model}:batchEmbedContents", to_json({"requests": requests}))
 
     def whole(self, content: bytes, seed: Seed) -> Whole:
@@ -165,18 +160,13 @@ def request_of_chat(body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ApiError: 400, it asks for something that has no equivalent.
     """
-    refuse_parameters(body, "Gemini", _REFUSED)
+    refuse_parameters(body, "Gemini")
     system: list[str] = []
     contents: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     for message in body.get("messages") or []:
         role, parts = _turn(message, names, system)
-        if not parts:
-            continue
-        if contents and contents[-1]["role"] == role:
-            contents[-1]["parts"] += parts
-        else:
-            contents.append({"role": role, "parts": parts})
+        add_turn(contents, role, parts, "parts")
     request: dict[str, Any] = {"contents": contents}
     if system:
         request["systemInstruction"] = {"parts": [{"text": "\n\n".join(system)}]}
@@ -253,9 +243,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _declaration(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    if not isinstance(function, dict):
-        raise ApiError(400, "unsupported_parameter", f"a tool of type {tool.get('type')!r} is not there", param="tools")
+    function = function_of(tool)
     made = {"name": function.get("name"), "description": function.get("description") or ""}
     if function.get("parameters"):
         made["parametersJsonSchema"] = function["parameters"]
