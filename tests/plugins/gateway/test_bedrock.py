@@ -322,15 +322,17 @@ async def test_a_stream_goes_on_to_its_end_and_its_usage(house: House, upstream:
     assert upstream.asked[0].target.endswith("/converse-stream")
 
 
-async def test_a_client_that_leaves_ends_the_call_at_bedrock(house: House) -> None:
+@pytest.mark.parametrize("fault", ["hang", "stall"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_leaves_ends_the_call_at_bedrock(house: House, stream: bool, fault: FaultKind) -> None:
     provider = house.gateway.simulated["simulated-d"]
-    provider.token_interval_s = 600.0
+    provider.break_with(Fault(kind=fault, duration=600))
 
-    async def is_streaming() -> None:
+    async def is_asked() -> None:
         await until(lambda: provider.tally.open_requests == 1)
 
-    body = {"model": "simulated-d/story", "messages": ASK, "stream": True}
-    await leave_after(house, "/v1/chat/completions", body, is_streaming)
+    body = {"model": "simulated-d/story", "messages": ASK, "stream": stream}
+    await leave_after(house, "/v1/chat/completions", body, is_asked)
     await until(lambda: provider.tally.left == 1)
     await house.settled()
 
