@@ -33,7 +33,7 @@ function row(job) {
     line.insertCell().textContent = text;
   }
   const button = document.createElement("button");
-  button.className = "button";
+  button.className = "button button-small";
   button.textContent = "Run";
   button.setAttribute("aria-label", `Run ${job.name} now`);
   button.addEventListener("click", async () => {
@@ -55,7 +55,7 @@ async function refresh() {
   const { jobs } = await ask("/jobs");
   // Not under somebody's finger.
   if (!rows.contains(document.activeElement)) rows.replaceChildren(...jobs.map(row));
-  state.textContent = jobs.length ? `${jobs.length} jobs` : "No job yet: PUT /api/scheduler/jobs/NAME makes one.";
+  state.textContent = jobs.length ? `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"}` : "No job yet: PUT /api/scheduler/jobs/NAME makes one.";
 }
 
 form.addEventListener("submit", (event) => {

@@ -7,7 +7,7 @@ const RETRY_MS = 2000;
 const form = /** @type {HTMLFormElement} */ (document.querySelector("#choose"));
 const list = /** @type {HTMLOListElement} */ (document.querySelector("#calls"));
 const state = /** @type {HTMLElement} */ (document.querySelector("#state"));
-const names = /** @type {HTMLDataListElement} */ (document.querySelector("#inboxes"));
+const inboxes = /** @type {HTMLUListElement} */ (document.querySelector("#inboxes"));
 let watching = new AbortController();
 
 /** @param {string} name */
@@ -32,15 +32,17 @@ async function ask(path, options = {}) {
 function show(call) {
   const item = document.createElement("li");
   const head = document.createElement("h2");
+  head.className = "small";
   head.textContent = `${call.method} ${call.path}${call.query ? `?${call.query}` : ""}`;
   const about = document.createElement("p");
+  about.className = "small soft";
   about.textContent = `${new Date(call.at).toLocaleString()} · ${call.body_bytes} bytes · from ${call.client || "a socket"}`;
   const text = document.createElement("pre");
   text.tabIndex = 0;
   const headers = call.headers.map((/** @type {[string, string]} */ [name, value]) => `${name}: ${value}`);
   text.textContent = [...headers, "", call.body ?? "(not text)"].join("\n");
   const button = document.createElement("button");
-  button.className = "button";
+  button.className = "button button-small";
   button.textContent = "Replay";
   const outcome = document.createElement("p");
   outcome.setAttribute("role", "status");
@@ -107,7 +109,22 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-ask("/inboxes")
-  .then((answer) => answer.json())
-  .then(({ inboxes }) => names.replaceChildren(...inboxes.map((/** @type {any} */ inbox) => new Option(inbox.name))))
-  .catch((error) => (state.textContent = error.message));
+/** A button for each inbox there is. */
+async function choose() {
+  const known = (await (await ask("/inboxes")).json()).inboxes;
+  state.textContent = known.length ? "Choose an inbox, or name one that is to come." : "Nothing was received yet.";
+  for (const inbox of known) {
+    const button = document.createElement("button");
+    button.className = "button button-small";
+    button.textContent = `${inbox.name} · ${inbox.received}`;
+    button.addEventListener("click", () => {
+      /** @type {HTMLInputElement} */ (form.elements.namedItem("inbox")).value = inbox.name;
+      form.requestSubmit();
+    });
+    const item = document.createElement("li");
+    item.append(button);
+    inboxes.append(item);
+  }
+}
+
+choose().catch((error) => (state.textContent = error.message));
