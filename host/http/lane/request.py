@@ -80,7 +80,7 @@ class RequestParser:
         self._has_begun = False
         self._raw_bytes = self._head_bytes = 0
         self._target = b""
-        self._headers, self._noted = list[tuple[bytes, bytes]](), list[tuple[bytes, bytes]]()
+        self._headers = list[tuple[bytes, bytes]]()
         self._known_host = b""
 
     @property
@@ -130,7 +130,7 @@ class RequestParser:
     def on_message_begin(self) -> None:
         self._has_begun = True
         self._target = b""
-        self._headers, self._noted = [], []
+        self._headers = []
         self._head_bytes = 0
 
     def on_url(self, part: bytes) -> None:
@@ -140,16 +140,11 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + 4
-        if not self._is_in_head:
+        if self._is_in_head:
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
+        elif self._head_bytes > self._limits.header_bytes_max:
             # Trailers: too late to be believed, whatever they say (RFC 9110 §6.5.1 lets us drop them).
-            if self._head_bytes > self._limits.header_bytes_max:
-                self._refuse(431, "the trailers are too large")
-            return
-        name = name.lower()
-        pair = (name, value.rstrip(b" \t"))
-        if name in _NOTED:
-            self._noted.append(pair)
-        self._headers.append(pair)
+            self._refuse(431, "the trailers are too large")
 
     def on_headers_complete(self) -> None:
         parser, target = self._parser, self._target
@@ -195,7 +190,7 @@ class RequestParser:
     def _check_noted(self, request: Request) -> None:
         hosts = 0
         is_1_1 = request.keep_alive
-        for name, value in self._noted:
+        for name, value in [pair for pair in request.headers if pair[0] in _NOTED]:
             if name == b"host":
                 hosts += 1
                 if value != self._known_host:

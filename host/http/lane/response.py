@@ -184,24 +184,29 @@ class Exchange:
     def _given_headers(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[bytes], int | None]:
         """The status line and the app's headers without those that are the server's to set; the length among them."""
         lines = [status_line(status)]
-        date_line = self._connection.shared.date_line
+        shared = self._connection.shared
+        known, date_line = shared.header_lines, shared.date_line
         length: int | None = None
         for name, value in headers:
-            name = name.lower()
-            if name in _SERVERS_OWN:
-                if name == b"content-length":
-                    if length is not None or not value.isdigit():
-                        raise ValueError("an answer has at most one Content-Length, which is a number")
-                    length = int(value)
-                    if status == 204:
-                        # RFC 9110 §8.6 forbids it.
-                        continue
-                elif name == b"date":
-                    date_line = b""
-                else:
-                    self.keep_alive = self.keep_alive and (name != b"connection" or b"close" not in value.lower())
+            line = known.get((name, value))
+            if line is None:
+                own = name.lower()
+                if own in _SERVERS_OWN:
+                    if own == b"content-length":
+                        if length is not None or not value.isdigit():
+                            raise ValueError("an answer has at most one Content-Length, which is a number")
+                        length = int(value)
+                        if status != 204:
+                            # RFC 9110 §8.6 forbids it with a 204.
+                            lines.append(b"content-length: %b\r\n" % value)
+                    elif own == b"date":
+                        date_line = b""
+                        lines.append(b"date: %b\r\n" % value)
+                    else:
+                        self.keep_alive = self.keep_alive and (own != b"connection" or b"close" not in value.lower())
                     continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+                line = known.make(name, value)
+            lines.append(line)
         if date_line:
             lines.append(date_line)
         return lines, length

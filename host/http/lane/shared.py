@@ -12,6 +12,7 @@ import trio
 
 from host.descriptors import ASGIApp, Receive, Scope, Send
 from host.http.engine import AnswerAborted
+from host.http.lane.header_lines import HeaderLines
 from host.http.limits import Limits
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Shared:
     # Where what serves all connections runs.
     house: trio.Nursery
     counts: Counter[str] = field(default_factory=Counter)
+    header_lines: HeaderLines = field(default_factory=HeaderLines)
     connections: "dict[int, Connection]" = field(default_factory=dict)
     is_draining: bool = False
     # Trio's time at the last look at the clocks.
