@@ -10,7 +10,6 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -105,7 +104,8 @@ class Dispatcher:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self._name(scope, headers)
         exchange = _Exchange(send, request_id)
-        exchange.extra += self._policy.transport_headers(scope["scheme"], headers.get(b"host"))
+        if scope["scheme"] == "https":
+            exchange.extra += self._policy.transport_headers("https", headers.get(b"host"))
         if self._pages is not None and scope["method"] in ("GET", "HEAD") and prefers_html(headers.get(b"accept", b"")):
             exchange.page = ProblemPage(self._pages, scope["path"], head=scope["method"] == "HEAD")
         entry: Entry | None = None
@@ -126,7 +126,7 @@ class Dispatcher:
         if answer is not None:
             # Counted first: a client that closes once it has the answer cancels what comes after it.
             owner.count(answer.status)
-            await answer.send(exchange.send, head=scope["method"] == "HEAD")
+            await answer.send(exchange.entrance, head=scope["method"] == "HEAD")
             return
         assert entry is not None
         await self._run_http(entry, scope, receive, exchange)
@@ -162,7 +162,7 @@ class Dispatcher:
         try:
             with limit:
                 try:
-                    await entry.app(scope, receive, exchange.send)
+                    await entry.app(scope, receive, exchange.entrance)
                 except (Exception, BaseExceptionGroup, SystemExit) as error:
                     await self._end_with(error, owner, scope, exchange)
                 else:
@@ -191,7 +191,7 @@ class Dispatcher:
             return
         if exchange.has_begun:
             raise AnswerAborted("the app failed after its answer had begun") from None
-        await send_problem(exchange.send, problem)
+        await send_problem(exchange.entrance, problem)
 
     async def _end_cancelled(self, owner: Owner, entry: Entry, exchange: "_Exchange") -> None:
         if owner.is_open:
@@ -201,7 +201,7 @@ class Dispatcher:
             reason = "this part of the site is stopping"
         if exchange.has_begun:
             raise AnswerAborted(reason)
-        await send_problem(exchange.send, HttpProblem(503, reason, headers={"Retry-After": "1"}))
+        await send_problem(exchange.entrance, HttpProblem(503, reason, headers={"Retry-After": "1"}))
 
     def _report(
         self, error: BaseException, owner: Owner, scope: Scope, request_id: bytes
@@ -295,11 +295,12 @@ class Dispatcher:
 
     def _name(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
         """Give the request its id: the one it came with when that is a plain word, else a new one."""
-        request_id = headers.get(b"x-request-id", b"")
-        if not _REQUEST_ID.fullmatch(request_id):
-            request_id = f"{self._id_prefix}-{next(self._ids):x}".encode()
-        scope["quartet.request_id"] = request_id.decode()
-        return request_id
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            scope["quartet.request_id"] = given.decode()
+            return given
+        name = scope["quartet.request_id"] = f"{self._id_prefix}-{next(self._ids):x}"
+        return name.encode()
 
     def _check_size(self, scope: Scope) -> None:
         limits = self._limits
@@ -333,41 +334,44 @@ class Dispatcher:
         return limited_receive
 
 
-@dataclass(slots=True)
 class _Exchange:
     """One answer on its way out: adds what every answer carries, and knows how far it has come."""
 
-    engine_send: Send
-    request_id: bytes
-    status: int = 0
-    has_begun: bool = False
-    is_complete: bool = False
+    status = 0
+    has_begun = is_complete = False
     limit: trio.CancelScope | None = None
     page: ProblemPage | None = None
-    extra: list[tuple[bytes, bytes]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.extra.append((b"x-request-id", self.request_id))
+    def __init__(self, engine_send: Send, request_id: bytes) -> None:
+        self.request_id = request_id
+        self.extra = [(b"x-request-id", request_id)]
+        self._engine_send = engine_send
 
     async def send(self, message: Message) -> None:
         """Stands between the app and the engine's `send`."""
-        if self.page is None:
-            await self._send(message)
-            return
-        for passed in self.page.instead_of(message):
-            await self._send(passed)
-
-    async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start":
+        if kind == "http.response.body":
+            if not message.get("more_body", False):
+                self.is_complete = True
+        elif kind == "http.response.start":
             message = {**message, "headers": self._dressed(message.get("headers", ()))}
             self.status = message["status"]
             self.has_begun = True
             if self.limit is not None:
                 self.limit.deadline = math.inf
-        elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
+        elif kind == "http.response.pathsend":
             self.is_complete = True
-        await self.engine_send(message)
+        await self._engine_send(message)
+
+    @property
+    def entrance(self) -> Send:
+        """What the app sends to."""
+        return self.send if self.page is None else self._send_page
+
+    async def _send_page(self, message: Message) -> None:
+        assert self.page is not None
+        for passed in self.page.instead_of(message):
+            await self.send(passed)
 
     def _dressed(self, headers: Any) -> list[tuple[bytes, bytes]]:
         given = dict(headers)

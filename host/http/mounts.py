@@ -12,6 +12,10 @@ from host.errors import HostError, HttpProblem
 from host.http.limits import Limits
 from host.http.pages import Pages
 
+# What is remembered of paths looked up: so many, and none longer than this.
+_FOUND_MAX = 1024
+_FOUND_CHARS_MAX = 128
+
 
 @dataclass(frozen=True, slots=True)
 class OwnerStatistics:
@@ -132,6 +136,8 @@ class MountTable:
         self._limits = limits
         self._pages = pages
         self._entries: dict[str, Entry] = {}
+        # Paths that were asked for, as long as the entries stay the same.
+        self._found: dict[str, Entry] = {}
         self._owners: dict[str, Owner] = {}
         self.nobody = Owner("")
 
@@ -158,6 +164,7 @@ class MountTable:
                     f"{name} cannot have {path}: it belongs to {others[path].owner.name} — choose another path"
                 )
         self._entries = others | entries
+        self._found.clear()
         owner.is_open = True
 
     def remove(self, name: str) -> None:
@@ -165,15 +172,24 @@ class MountTable:
         owner = self.owner(name)
         owner.close(1.0)
         self._entries = {path: entry for path, entry in self._entries.items() if entry.owner is not owner}
+        self._found.clear()
 
     def find(self, path: str) -> Entry | None:
         """The entry with the longest prefix of `path` that ends at a slash or at the path's end."""
-        entries = self._entries
+        found = self._found.get(path)
+        if found is not None:
+            return found
+        entries, prefix = self._entries, path
         entry = entries.get(path)
-        while entry is None and path:
-            path = path[: path.rfind("/")]
-            entry = entries.get(path)
-        return entry or entries.get("/")
+        while entry is None and prefix:
+            prefix = prefix[: prefix.rfind("/")]
+            entry = entries.get(prefix)
+        entry = entry or entries.get("/")
+        if entry is not None and len(path) <= _FOUND_CHARS_MAX:
+            if len(self._found) >= _FOUND_MAX:
+                self._found.clear()
+            self._found[path] = entry
+        return entry
 
     def statistics(self) -> dict[str, OwnerStatistics]:
         """The counts of all owners."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 from host.api import HttpProblem, Scope
@@ -154,12 +155,16 @@ def key_of(name: str, settings: KeySettings, digest: bytes) -> Key:
 
 def period_of(kind: str) -> int:
     """The number of the present day or month (UTC); always 0 for "total"."""
-    if kind == "day":
-        return int(time.time() // _SECONDS_A_DAY)
-    if kind == "month":
-        now = datetime.now(UTC)
-        return now.year * 12 + now.month
-    return 0
+    if kind == "total":
+        return 0
+    day = int(time.time() // _SECONDS_A_DAY)
+    return day if kind == "day" else _month_of(day)
+
+
+@lru_cache(maxsize=2)
+def _month_of(day: int) -> int:
+    at = datetime.fromtimestamp(day * _SECONDS_A_DAY, UTC)
+    return at.year * 12 + at.month
 
 
 def _shown(headers: Mapping[bytes, bytes]) -> bytes:

@@ -25,6 +25,9 @@ SURFACES: Final[Mapping[str, str]] = {
 """The endpoints that are asked for answers, by their paths."""
 FORWARDED: Final = (b"anthropic-beta", b"openai-beta")
 """Headers of the client that change the answer: sent on, and part of what makes two requests equal."""
+_VARIANTS: Final = (*FORWARDED, b"x-quartet-route")
+_VARIANT_NAMES: Final = frozenset(_VARIANTS)
+_NO_VARIANT: Final = b"\0" * (len(_VARIANTS) - 1)
 _REQUIRED: Final[Mapping[str, str]] = {
     "chat": "messages",
     "completions": "prompt",
@@ -89,7 +92,9 @@ def model_asked(surface: str, body: Mapping[str, Any], headers: Mapping[bytes, b
 
 def variant_of(headers: Mapping[bytes, bytes]) -> bytes:
     """What of a request's headers changes its meaning."""
-    return b"\0".join(headers.get(name, b"") for name in (*FORWARDED, b"x-quartet-route"))
+    if _VARIANT_NAMES.isdisjoint(headers):
+        return _NO_VARIANT
+    return b"\0".join(headers.get(name, b"") for name in _VARIANTS)
 
 
 def understand(

@@ -35,10 +35,12 @@ class Delivery:
     ) -> None:
         """Serve an answer that was kept. `cosine`: to another question, which is as near as that."""
         exchange.cache = "hit"
-        self._telemetry.live.step(exchange.request_id, "hit")
+        telemetry = self._telemetry
+        if telemetry.live.is_watched:
+            telemetry.live.step(exchange.request_id, "hit")
         exchange.provider, exchange.upstream_model, exchange.usage = entry.provider, entry.model, entry.usage
-        self._telemetry.saved(entry.usage, entry.cost_nano_usd)
-        target_headers = self._store.headers_of(entry, age_ms)
+        telemetry.saved(entry.usage, entry.cost_nano_usd)
+        target_headers = [*self._store.headers_of(entry), (b"age", b"%d" % (age_ms // 1000))]
         if cosine is not None:
             target_headers.append((b"x-quartet-similarity", b"%.4f" % cosine))
         exchange.status = 200

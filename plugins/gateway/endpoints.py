@@ -78,9 +78,10 @@ class Api:
         surface = SURFACES.get(path, "")
         request_id = scope.get("quartet.request_id") or "local"
         exchange = Exchange(scope, receive, send, surface, request_id)
-        self._telemetry.in_flight += 1
-        if surface:
-            self._telemetry.live.step(request_id, "arrived")
+        telemetry = self._telemetry
+        telemetry.in_flight += 1
+        if surface and telemetry.live.is_watched:
+            telemetry.live.step(request_id, "arrived")
         try:
             if surface and scope["method"] == "POST":
                 await self._serve(exchange)
@@ -98,9 +99,9 @@ class Api:
                 exchange.status = 499 if is_leaving(error) else 500
             raise
         finally:
-            self._telemetry.in_flight -= 1
+            telemetry.in_flight -= 1
             if surface:
-                self._telemetry.finished(exchange.record())
+                telemetry.finished(exchange.record())
                 if self._spans is not None:
                     self._spans.finished(exchange)
 

@@ -30,6 +30,8 @@ class Entry:
     body: bytes | None = None
     usage_frame: bytes = b""
     trailer: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What is said of it when it comes out of the cache, once it did."""
     _streams: dict[bool, bytes] = field(default_factory=dict)
 
     @property

@@ -10,34 +10,19 @@ from plugins.gateway.asked import Asked
 from plugins.gateway.calls import Meta
 from plugins.gateway.core.errors import ApiError
 from plugins.gateway.core.usage import Usage
-from plugins.gateway.telemetry import Record, record_of
+from plugins.gateway.telemetry import Record
 
 
 class Exchange:
     """One request. `has_begun`: a part of its answer, as a stream, has gone out."""
 
-    __slots__ = (
-        "attempts",
-        "began_ns",
-        "cache",
-        "content_type",
-        "error",
-        "first_token_us",
-        "has_begun",
-        "headers",
-        "key",
-        "model",
-        "provider",
-        "receive",
-        "request_id",
-        "scope",
-        "send",
-        "status",
-        "stream",
-        "surface",
-        "upstream_model",
-        "usage",
-    )
+    status = attempts = 0
+    stream = has_begun = False
+    cache = "bypass"
+    error = model = provider = upstream_model = key = ""
+    content_type = EVENTS
+    first_token_us = 0.0
+    usage: Usage | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, surface: str, request_id: str) -> None:
         self.began_ns = time.perf_counter_ns()
@@ -47,15 +32,6 @@ class Exchange:
         self.surface = surface
         self.request_id = request_id
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.status = 0
-        self.error = ""
-        self.cache = "bypass"
-        self.model = self.provider = self.upstream_model = self.key = ""
-        self.stream = self.has_begun = False
-        self.content_type = EVENTS
-        self.attempts = 0
-        self.first_token_us = 0.0
-        self.usage: Usage | None = None
 
     def note(self, asked: Asked) -> None:
         """What it turned out to ask for."""
@@ -74,20 +50,23 @@ class Exchange:
 
     def record(self) -> Record:
         """All of it, once it is over."""
-        return record_of(
-            request_id=self.request_id,
-            endpoint=self.surface,
-            model=self.model,
-            status=self.status or 500,
-            cache=self.cache,
-            stream=self.stream,
-            began_ns=self.began_ns,
-            provider=self.provider,
-            attempts=self.attempts,
-            first_token_us=self.first_token_us,
-            usage=self.usage,
-            key=self.key,
-            error=self.error,
+        usage = self.usage
+        return Record(
+            self.request_id,
+            self.surface,
+            self.model[:128],
+            self.provider,
+            self.status or 500,
+            self.cache,
+            self.stream,
+            self.attempts,
+            (time.perf_counter_ns() - self.began_ns) / 1e3,
+            self.first_token_us,
+            0 if usage is None else usage.input_tokens,
+            0 if usage is None else usage.output_tokens,
+            self.key,
+            self.error,
+            time.time(),
         )
 
 

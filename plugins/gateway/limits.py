@@ -39,22 +39,19 @@ class OwnLimits:
         Raises:
             ApiError: 429, its limit or its budget is used up; nothing was taken.
         """
-        if key.spending.is_exhausted(period_of(key.budget_period)):
+        tokens, requests = key.tokens, key.requests
+        if key.spending.budget_nano_usd is not None and key.spending.is_exhausted(period_of(key.budget_period)):
             raise refusal("budget", 0)
-        for bucket, what in ((key.tokens, "tokens"), (key.requests, "requests")):
-            if bucket is not None and (wait_ms := bucket.wait_ms(1.0, now_ms)):
-                raise refusal(what, wait_ms)
-        self._take(key, now_ms)
+        if tokens is not None and (wait_ms := tokens.wait_ms(1.0, now_ms)):
+            raise refusal("tokens", wait_ms)
+        if requests is not None and (wait_ms := requests.take_or_wait_ms(1.0, now_ms)):
+            raise refusal("requests", wait_ms)
 
     def bill(self, key: Key, usage: Usage, cost_nano_usd: int, now_ms: int) -> None:
         """A request of the key has used so much."""
         key.spending.add(cost_nano_usd, period_of(key.budget_period))
         if key.tokens is not None:
             key.tokens.take(usage.total_tokens, now_ms)
-
-    def _take(self, key: Key, now_ms: int) -> None:
-        if key.requests is not None:
-            key.requests.take(1.0, now_ms)
 
 
 @dataclass(slots=True)
@@ -116,8 +113,8 @@ class SharedLimits(OwnLimits):
             await super().charge(key, now_ms)
         elif verdict[0]:
             raise refusal(*verdict)
-        else:
-            self._take(key, now_ms)
+        elif key.requests is not None:
+            key.requests.take(1.0, now_ms)
 
     def bill(self, key: Key, usage: Usage, cost_nano_usd: int, now_ms: int) -> None:
         """See `OwnLimits`; also has it written to Redis soon."""

@@ -44,23 +44,24 @@ class Live:
 
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
-        self._is_watched = False
+        self.is_watched = False
+        """Asked first where a call is much compared to what else is done."""
 
     @contextmanager
     def watch(self) -> Iterator[Watcher]:
         """Watch for the block."""
         watcher = Watcher()
         self._watchers.add(watcher)
-        self._is_watched = True
+        self.is_watched = True
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
-            self._is_watched = bool(self._watchers)
+            self.is_watched = bool(self._watchers)
 
     def step(self, request_id: str, step: str, **more: Any) -> None:
         """Something has happened to a request now."""
-        if not self._is_watched:
+        if not self.is_watched:
             return
         told = {"id": request_id, "t_ms": round(trio.current_time() * 1000, 1), "step": step, **more}
         for watcher in self._watchers:

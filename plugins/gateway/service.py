@@ -1,7 +1,7 @@
 """The gateway put together: what its routes, tasks and card share during one run, through all reloads of it."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,9 +93,9 @@ class Gateway:
         """The newest configuration."""
         return self.current.settings
 
-    async def serve_v1(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def serve_v1(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The app of `/v1`: each request goes the ways of the configuration that it begins under."""
-        await self.current.api(scope, receive, send)
+        return self.current.api(scope, receive, send)
 
     def reconfigure(self, settings: Settings) -> bool:
         """Take over a new configuration: new requests go by it, those under way end as they began.

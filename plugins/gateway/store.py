@@ -92,18 +92,18 @@ class Store:
             except (ServiceUnavailable, OutcomeUnknown):
                 self.redis_failures += 1
 
-    def headers_of(self, entry: Entry, age_ms: int) -> list[tuple[bytes, bytes]]:
+    def headers_of(self, entry: Entry) -> tuple[tuple[bytes, bytes], ...]:
         """What our headers say of an answer out of the cache."""
-        made = [
-            (b"x-quartet-provider", entry.provider.encode()),
-            (b"x-quartet-model", entry.model.encode("ascii", "replace")),
-            (b"x-quartet-cache", b"hit"),
-            (b"x-quartet-attempts", b"0"),
-            (b"age", b"%d" % (age_ms // 1000)),
-        ]
-        if entry.provider in self._simulated:
-            made.append((b"x-quartet-simulated", b"true"))
-        return made
+        if not entry.headers:
+            simulated = ((b"x-quartet-simulated", b"true"),) if entry.provider in self._simulated else ()
+            entry.headers = (
+                (b"x-quartet-provider", entry.provider.encode()),
+                (b"x-quartet-model", entry.model.encode("ascii", "replace")),
+                (b"x-quartet-cache", b"hit"),
+                (b"x-quartet-attempts", b"0"),
+                *simulated,
+            )
+        return entry.headers
 
 
 def _now_ms() -> int:

@@ -3,7 +3,6 @@
 The hot path adds to plain integers; `publish` turns them into metrics once a second.
 """
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -91,6 +90,7 @@ class Telemetry:
         self.latest: deque[Record] = deque(maxlen=LATEST_KEPT)
         self.seconds: deque[list[int]] = deque(maxlen=SECONDS_KEPT)
         """One list a second: its number, requests, hits, errors."""
+        self._slot = [-1, 0, 0, 0]
         self.in_flight = 0
         self.sequence = 0
         self.live = Live()
@@ -102,26 +102,31 @@ class Telemetry:
         """A request has its answer, or will never get one (status 499: its client left)."""
         self.latest.append(record)
         self.sequence += 1
-        self.live.step(record.request_id, "ended", state=_STATES.get(record.status, "failed"))
-        self.requests[record.endpoint, record.cache, record.status] += 1
+        status, cache, duration_us = record.status, record.cache, record.duration_us
+        if self.live.is_watched:
+            self.live.step(record.request_id, "ended", state=_STATES.get(status, "failed"))
+        self.requests[record.endpoint, cache, status] += 1
         now = self._now_ms()
-        if record.status == 200:
-            self.durations[record.cache].observe(record.duration_us, now)
-            self._observers[record.cache].observe(record.duration_us / 1e6)
+        if status == 200:
+            self.durations[cache].observe(duration_us, now)
+            self._observers[cache].observe(duration_us / 1e6)
             if record.first_token_us:
                 self.first_tokens.observe(record.first_token_us, now)
                 self._exported["first_token_seconds"].observe(record.first_token_us / 1e6)
-        elif record.status == 499:
+            if record.attempts > 1:
+                self.totals["fallbacks_total"] += 1
+        elif status == 499:
             self.totals["client_disconnects_total"] += 1
         second = now // 1000
-        if not self.seconds or self.seconds[-1][0] != second:
-            self.seconds.append([second, 0, 0, 0])
-        slot = self.seconds[-1]
+        slot = self._slot
+        if slot[0] != second:
+            slot = self._slot = [second, 0, 0, 0]
+            self.seconds.append(slot)
         slot[1] += 1
-        slot[2] += record.cache == "hit"
-        slot[3] += record.status >= 500
-        if record.attempts > 1 and record.status == 200:
-            self.totals["fallbacks_total"] += 1
+        if cache == "hit":
+            slot[2] += 1
+        if status >= 500:
+            slot[3] += 1
 
     def billed(self, call: Call, target: Target, usage: Usage, cost_nano_usd: int) -> None:
         """An upstream worked for a call."""
@@ -190,39 +195,3 @@ class Telemetry:
         news = {key: value - before[key] for key, value in counter.items() if value != before[key]}
         self._published[name] = counter.copy()
         return news
-
-
-def record_of(
-    *,
-    request_id: str,
-    endpoint: str,
-    model: str,
-    status: int,
-    cache: str,
-    stream: bool,
-    began_ns: int,
-    provider: str = "",
-    attempts: int = 0,
-    first_token_us: float = 0.0,
-    usage: Usage | None = None,
-    key: str = "",
-    error: str = "",
-) -> Record:
-    """A record of a request that ends now and began at `began_ns` of `time.perf_counter_ns`."""
-    return Record(
-        request_id=request_id,
-        endpoint=endpoint,
-        model=model[:128],
-        provider=provider,
-        status=status,
-        cache=cache,
-        stream=stream,
-        attempts=attempts,
-        duration_us=(time.perf_counter_ns() - began_ns) / 1e3,
-        first_token_us=first_token_us,
-        input_tokens=usage.input_tokens if usage else 0,
-        output_tokens=usage.output_tokens if usage else 0,
-        key=key,
-        error=error,
-        at=time.time(),
-    )

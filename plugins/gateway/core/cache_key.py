@@ -28,8 +28,6 @@ def cache_key(
 
 def digest_of_body(tenant: str, surface: str, variant: bytes, body: bytes) -> bytes:
     """A digest of the very bytes of a request: what it stood for once, it stands for again without being parsed."""
-    state = hashlib.sha256(f"{tenant}\0{surface}\0".encode())
-    state.update(variant)
-    state.update(b"\0")
+    state = hashlib.sha256(b"%b\0%b\0" % (f"{tenant}\0{surface}".encode(), variant))
     state.update(body)
     return state.digest()

@@ -26,6 +26,13 @@ class Bucket:
         missing = min(amount, self.per_minute) - self.level
         return 0 if missing <= 0 else max(1, round(missing * MINUTE_MS / self.per_minute))
 
+    def take_or_wait_ms(self, amount: float, now_ms: int) -> int:
+        """Take so much, if it is there, else nothing: then how long until it is, and 0 when it was."""
+        wait_ms = self.wait_ms(amount, now_ms)
+        if not wait_ms:
+            self.level -= amount
+        return wait_ms
+
     def take(self, amount: float, now_ms: int) -> None:
         """Take so much, below zero if need be."""
         self._refill(now_ms)
@@ -37,6 +44,8 @@ class Bucket:
         self._at_ms = before._at_ms
 
     def _refill(self, now_ms: int) -> None:
+        if now_ms == self._at_ms:
+            return
         elapsed = max(0, now_ms - self._at_ms)
         self._at_ms = now_ms
         self.level = min(float(self.per_minute), self.level + elapsed * self.per_minute / MINUTE_MS)

@@ -15,6 +15,7 @@ from host.errors import HostError, HttpProblem, ServiceUnavailable
 from host.http.dispatcher import Dispatcher
 from host.http.engine import AnswerAborted
 from host.http.limits import Limits
+from host.http.mounts import _FOUND_CHARS_MAX, _FOUND_MAX, MountTable
 from host.http.pages import Pages
 from host.http.security import Policy
 from tests.host.http.memory import Exchange, ask, exchange
@@ -120,9 +121,23 @@ def test_a_clash_is_refused_and_changes_nothing() -> None:
 
 async def test_a_new_mount_replaces_the_owners_old_ones() -> None:
     made = dispatcher(Mount("/old", named("old")))
+    assert (await ask(made, "GET", "/old")).status == 200
     made.mount("shop", [Mount("/new", named("new"))])
     assert (await ask(made, "GET", "/old")).status == 404
     assert (await ask(made, "GET", "/new")).status == 200
+
+
+def test_paths_that_were_looked_up_are_remembered_within_a_bound() -> None:
+    table = MountTable(Limits(), None)
+    table.mount("shop", [Mount("/api", named("api"))])
+    for number in range(3 * _FOUND_MAX):
+        found = table.find(f"/api/{number}")
+        assert found is not None
+        assert found.path == "/api"
+        assert table.find("/api/" + "x" * _FOUND_CHARS_MAX + str(number)) is found
+        assert table.find(f"/nowhere/{number}") is None
+    assert len(table._found) <= _FOUND_MAX
+    assert max(map(len, table._found)) <= _FOUND_CHARS_MAX
 
 
 async def test_pages_and_mounts_live_side_by_side(tmp_path: Path) -> None:

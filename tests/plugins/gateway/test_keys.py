@@ -174,6 +174,8 @@ def test_bucket_refills_evenly_and_waits_debts_off() -> None:
     bucket.take(31, 1000)
     assert bucket.wait_ms(1, 1000) == 31_000
     assert bucket.wait_ms(1, 10**9) == 0
+    assert [bucket.take_or_wait_ms(20, 10**9) for _ in range(4)] == [0, 0, 0, 20_000]
+    assert bucket.level == 0
 
 
 def test_spending_begins_anew_with_each_period() -> None:
