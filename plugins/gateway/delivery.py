@@ -157,8 +157,8 @@ class ClientSink:
 async def _follow_stream(exchange: Exchange, reader: Subscriber, asked: Asked) -> None:
     flight = reader.flight
     frames = await reader.next_frames()
-    if not frames and flight.error is not None:
-        raise flight.error
+    if not frames and flight.failure is not None:
+        raise flight.failure
     assert flight.meta is not None
     exchange.has_begun = True
     await begin_stream(exchange.send, headers_of(flight.meta, exchange.cache))
@@ -180,12 +180,14 @@ async def _follow_stream(exchange: Exchange, reader: Subscriber, asked: Asked) -
     else:
         error = flight.error or ApiError(502, "upstream_disconnected", "the answer broke off")
     await break_off(exchange, error)
+    if flight.crash is not None:
+        raise flight.crash
 
 
 async def _send_landed(exchange: Exchange, reader: Subscriber, asked: Asked) -> None:
     flight = reader.flight
-    if flight.error is not None:
-        raise flight.error
+    if flight.failure is not None:
+        raise flight.failure
     if flight.broken is not None:
         raise flight.broken.failure.error
     entry = flight.entry

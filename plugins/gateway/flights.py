@@ -43,6 +43,8 @@ class Flight:
         self.entry: Entry | None = None
         self.error: ApiError | None = None
         self.broken: AnswerBroken | None = None
+        self.crash: Exception | None = None
+        """A fault of the program, raised to the readers: in the plugin's nursery it would end all other answers."""
         self.is_over = False
         self.is_whole = True
         """Whether the log still has the answer from its beginning."""
@@ -69,17 +71,24 @@ class Flight:
                     self.error = error
                 except AnswerBroken as broken:
                     self.broken = broken
+                except Exception as crash:
+                    self.crash = crash
         finally:
-            if self.error is None and self.broken is None and self.entry is None:
+            if self.failure is None and self.broken is None and self.entry is None:
                 self.error = ApiError(503, "shutting_down", "the gateway is stopping", retry_after_s=1.0)
             self.is_over = True
             self._news.unpark_all()
             self._on_over(self)
 
     @property
+    def failure(self) -> Exception | None:
+        """Why there is no answer; None when there is one, or a part of one."""
+        return self.crash or self.error
+
+    @property
     def can_be_joined(self) -> bool:
         """Whether one more reader would get all of the answer, as far as is known."""
-        return self.is_whole and not (self.scope.cancel_called or self.error or self.broken)
+        return self.is_whole and not (self.scope.cancel_called or self.failure or self.broken)
 
     def join(self) -> "Subscriber":
         """Become a reader of the answer, from its beginning."""

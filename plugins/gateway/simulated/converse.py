@@ -19,6 +19,7 @@ ERRORS: Final = {
     "api_error": b"InternalServerException",
     "overloaded_error": b"ServiceUnavailableException",
     "authentication_error": b"UnrecognizedClientException",
+    "invalid_request_error": b"ValidationException",
 }
 """What the header x-amzn-errortype calls them."""
 _PADDING: Final = "abcdefghijklmnopqrstuvwxyz"

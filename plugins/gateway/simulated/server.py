@@ -189,7 +189,6 @@ class SimulatedProvider:
         fault = self.present_fault()
         if fault.share < 1 and random.random() >= fault.share:
             fault = HEALTHY
-        body = from_json(request.body) if request.body.startswith(b"{") else {"form": request.body}
         if fault.kind == "hang":
             await trio.sleep(fault.duration)
             raise Cut
@@ -203,7 +202,13 @@ class SimulatedProvider:
         if request.path.endswith("/audio/speech"):
             await self._stream(media.speech_parts(), fault, answer, kind=b"audio/wav")
             return
-        whole, events = self._made(request.path, body, answer_id)
+        try:
+            body = from_json(request.body) if request.body.startswith(b"{") else {"form": request.body}
+            whole, events = self._made(request.path, body, answer_id)
+        except (TypeError, ValueError, LookupError, AttributeError):
+            # What a schema refuses elsewhere.
+            await self._refuse(answer, 400, ("invalid_request_error", None, "the request is not one of this API"))
+            return
         if events is None:
             await self._think(self.first_token_s)
             if fault.kind == "drip":
