@@ -99,6 +99,10 @@ class EventStream:
         """
         await self._write(encode_event(data, event=event, id=id))
 
+    async def send_encoded(self, events: bytes) -> None:
+        """As `send`, of what `encode_event` has made: encoded once, for any number of clients."""
+        await self._write(events)
+
     async def comment(self, text: str = "") -> None:
         """Send a comment, which clients ignore."""
         await self._write(b": " + text.replace("\r", " ").replace("\n", " ").encode() + b"\n\n")

@@ -192,6 +192,8 @@ class Holding:
     def note(self, hold: Hold, state: int, ttl_ms: int = 0) -> None:
         """Let the map know."""
         self._live.note(hold.event_id, hold.seats, state, ttl_ms=ttl_ms)
+        if hold.area and state != HELD:
+            self._live.note_areas(hold.event_id)
 
     async def _find_standings(self, wishes: Sequence[Wish]) -> list[Standing | None]:
         asked = [

@@ -99,7 +99,8 @@ OPERATIONS: Final = (
     Operation(
         "GET",
         f"{EVENTS}/{{event_id}}/changes",
-        "The seats as they are held, sold and freed: event “state”, then “change”; resumes by Last-Event-ID",
+        "The seats as they are held, sold and freed, and the places that areas have left: event “state”, then "
+        "“change”; resumes by Last-Event-ID",
         responses={200: "text/event-stream", 404: "No such event", 503: "The database is away, or too many watch"},
     ),
     Operation(
@@ -304,7 +305,7 @@ def areas_of(live: LiveHouse) -> list[dict[str, Any]]:
             "name": area.name,
             "tier": area.tier,
             "capacity": area.capacity,
-            "free": area.capacity - live.areas_sold.get(area.id, 0),
+            "free": live.free_of(area),
         }
         for area in live.event.areas
     ]

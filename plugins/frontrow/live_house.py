@@ -15,7 +15,7 @@ import trio
 from plugins.frontrow.core.house import BLOCKED, FREE, HELD, SOLD, Availability
 from plugins.frontrow.holds import HoldDesk
 from plugins.frontrow.map_feed import MapFeed
-from plugins.frontrow.venues import EventHouse, Venues
+from plugins.frontrow.venues import Area, EventHouse, Venues
 
 if TYPE_CHECKING:
     from host.api import Postgres
@@ -39,8 +39,18 @@ class LiveHouse:
     event: EventHouse
     availability: Availability
     areas_sold: dict[int, int] = field(default_factory=dict)
+    found: set[int] = field(default_factory=set)
+    """Positions of seats that stood otherwise when the copy was read anew: those who watch are told of them."""
     read_at: float = float("-inf")
     reading: trio.Lock = field(default_factory=trio.Lock)
+
+    def free_of(self, area: Area) -> int:
+        """The places that an area has left."""
+        return area.capacity - self.areas_sold.get(area.id, 0)
+
+    def free(self) -> dict[int, int]:
+        """The same of all areas, by their ids."""
+        return {area.id: self.free_of(area) for area in self.event.areas}
 
     def note(self, seats: tuple[int, ...], state: int) -> None:
         """Say how seats (by id) stand now."""
@@ -91,22 +101,28 @@ class LiveHouses:
         else:
             self._feed.say(event_id, tuple(position for position, _ in places), state)
 
-    async def read(self, live: LiveHouse) -> list[tuple[int, int]]:
-        """Read truth and holds again; what has changed, as (position, state).
+    def note_areas(self, event_id: int) -> None:
+        """Say that places of areas were sold, or came back: whoever watches reads how many are left."""
+        self._feed.say_areas(event_id)
+
+    async def read_areas(self, live: LiveHouse) -> None:
+        """Read again how many places of its areas are sold."""
+        areas: list[Any] = await self._postgres.fetch_all(_AREAS, [live.event.event_id])
+        live.areas_sold = dict(areas)
+
+    async def read(self, live: LiveHouse) -> None:
+        """Read truth and holds again; what has changed is in `live.found`.
 
         Without Redis nobody is known to hold anything.
         """
         event = live.event
         held = await self._holds.held_among(event.event_id, event.seat_ids)
         letters: str = await self._postgres.fetch_value(_STATES, [event.event_id]) or ""
-        areas: list[Any] = await self._postgres.fetch_all(_AREAS, [event.event_id])
-        live.areas_sold = dict(areas)
-        changes: list[tuple[int, int]] = []
+        await self.read_areas(live)
         for position, letter in enumerate(letters):
             state = _STATE_OF[letter]
             if state == FREE and held[position]:
                 state = HELD
             if live.availability.set(position, state):
-                changes.append((position, state))
+                live.found.add(position)
         live.read_at = trio.current_time()
-        return changes

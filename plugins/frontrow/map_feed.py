@@ -6,7 +6,7 @@ the map: when Redis is away the map is late, and no sale is.
 """
 
 import heapq
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 from redis.exceptions import RedisError
@@ -24,10 +24,18 @@ ENTRIES_MAX: Final = 5000
 LAPSES_MAX: Final = 200_000
 """Holds whose end is waited for; of more, the map learns when it is read anew."""
 MARGIN_S: Final = 0.2
+_OF_AREAS: Final = ("a", "1")
+"""The field of an entry that says so of areas; a host that does not know it passes over it."""
 
 AWAY: Final = (ServiceUnavailable, OutcomeUnknown, RedisError)
-Entry = tuple[str, dict[int, int]]
-"""The id of an entry, and how seats (by position) stand."""
+
+
+class Entry(NamedTuple):
+    """How seats (by position) stand, and whether the places of areas have changed: how many are left is to be read."""
+
+    id: str
+    states: dict[int, int]
+    is_of_areas: bool
 
 
 class MapFeed:
@@ -38,6 +46,7 @@ class MapFeed:
         self._namespace = namespace
         self._holds = holds
         self._pending: dict[int, dict[int, int]] = {}
+        self._areas_of: set[int] = set()
         self._lapses: list[tuple[float, int, tuple[tuple[int, int], ...]]] = []
 
     def say(self, event_id: int, positions: tuple[int, ...], state: int) -> None:
@@ -47,6 +56,10 @@ class MapFeed:
         pending = self._pending.setdefault(event_id, {})
         for position in positions:
             pending[position] = state
+
+    def say_areas(self, event_id: int) -> None:
+        """Let everybody know that places of an event's areas were sold, or came back. Never blocks."""
+        self._areas_of.add(event_id)
 
     def say_held(self, event_id: int, seats: tuple[tuple[int, int], ...], ttl_ms: int) -> None:
         """Let everybody know that seats, as (position, id), are held for so long, and later that they are not."""
@@ -61,8 +74,9 @@ class MapFeed:
             try:
                 await self._look_at_lapsed()
                 pending, self._pending = self._pending, {}
-                for event_id, states in pending.items():
-                    await self._append(event_id, states)
+                areas_of, self._areas_of = self._areas_of, set()
+                for event_id in {**pending, **dict.fromkeys(areas_of)}:
+                    await self._append(event_id, pending.get(event_id, {}), is_of_areas=event_id in areas_of)
             except AWAY:
                 # The map is read anew every so often, and catches up then.
                 continue
@@ -70,17 +84,19 @@ class MapFeed:
     async def since(self, event_id: int, cursor: str) -> list[Entry]:
         """The entries after `cursor`. Raises one of `AWAY`."""
         found = await self._redis.execute_command("XRANGE", self._key(event_id), f"({cursor}", "+", "COUNT", 1000)
-        return [(_text(entry_id), _parse(fields)) for entry_id, fields in found or ()]
+        return [_entry(_text(entry_id), fields) for entry_id, fields in found or ()]
 
     async def end(self, event_id: int) -> str:
         """The id of the newest entry, "0-0" when there is none. Raises one of `AWAY`."""
         found = await self._redis.execute_command("XREVRANGE", self._key(event_id), "+", "-", "COUNT", 1)
         return _text(found[0][0]) if found else "0-0"
 
-    async def _append(self, event_id: int, states: dict[int, int]) -> None:
+    async def _append(self, event_id: int, states: dict[int, int], *, is_of_areas: bool = False) -> None:
         text = ",".join(f"{position}{STATE_LETTERS[state]}" for position, state in states.items())
         key = self._key(event_id)
-        await self._redis.execute_command("XADD", key, "MAXLEN", "~", ENTRIES_MAX, "*", "s", text)
+        await self._redis.execute_command(
+            "XADD", key, "MAXLEN", "~", ENTRIES_MAX, "*", "s", text, *(_OF_AREAS if is_of_areas else ())
+        )
 
     async def _look_at_lapsed(self) -> None:
         now = trio.current_time()
@@ -99,6 +115,8 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _parse(fields: dict[bytes, bytes] | list[bytes]) -> dict[int, int]:
-    text = fields[b"s"] if isinstance(fields, dict) else fields[1]
-    return {int(part[:-1]): STATE_LETTERS.index(part[-1]) for part in text.decode().split(",") if part}
+def _entry(entry_id: str, fields: dict[bytes, bytes] | list[bytes]) -> Entry:
+    told = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    parts = told[b"s"].decode().split(",")
+    states = {int(part[:-1]): STATE_LETTERS.index(part[-1]) for part in parts if part}
+    return Entry(entry_id, states, b"a" in told)

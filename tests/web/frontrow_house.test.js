@@ -162,6 +162,13 @@ test("seats follow the map, and a chosen seat that somebody takes is not chosen 
   assert.equal(seats.free, 78);
 });
 
+test("a change tells of areas too, of those that have another number of places left", () => {
+  const seats = new Seats(new Plan(house()), null);
+  seats.take("f".repeat(80), [{ id: 7, free: 12 }, { id: 8, free: 3 }]);
+  assert.deepEqual(seats.change([], [{ id: 7, free: 9 }]), []);
+  assert.deepEqual([...seats.areas], [[7, 9], [8, 3]]);
+});
+
 test("the whole map takes away what was sold while nobody listened", () => {
   const seats = new Seats(new Plan(house()), null);
   seats.toggle(0);

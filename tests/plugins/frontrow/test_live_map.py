@@ -1,16 +1,18 @@
 """The live map: versions that only grow, resume, and what becomes of holds that lapse."""
 
+import itertools
 import json
 
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from plugins.frontrow.core.house import SOLD
-from plugins.frontrow.live_map import FRAMES_KEPT, parse_version
+from plugins.frontrow.live_map import FRAMES_KEPT, WAVE, Watched, parse_version
 from tests.plugins.frontrow.conftest import eventually, open_front_row
 from tests.plugins.frontrow.houses import hold
-from tests.plugins.frontrow.test_checkout import opened
+from tests.plugins.frontrow.test_checkout import Shop, opened
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ class Watcher:
     """A client of the stream: collects events and knows what the map is by them."""
 
     def __init__(self):
-        self.events, self.letters, self.text = [], [], ""
+        self.events, self.letters, self.areas, self.text = [], [], {}, ""
         self.gone = trio.Event()
 
     async def run(self, shop, last_seen="", *, task_status=trio.TASK_STATUS_IGNORED):
@@ -48,6 +50,7 @@ class Watcher:
             return
         document = json.loads(fields["data"])
         self.events.append((fields["event"], fields["id"], document))
+        self.areas |= {area["id"]: area["free"] for area in document.get("areas", ())}
         if fields["event"] == "state":
             self.letters = list(document["seats"])
         else:
@@ -126,6 +129,52 @@ async def test_sale_of_places_without_seats_leaves_map_and_watchers_as_they_are(
     await until_map(watcher, "hffffffffffb")
 
 
+async def test_change_tells_how_many_places_an_area_has_left(shop, nursery):
+    watcher = await watch(nursery, shop)
+    assert watcher.areas == {shop.area: 5}
+    order = await shop.order(area=shop.area, quantity=3)
+    await shop.pay(order)
+
+    async def has(free):
+        async def is_so():
+            return watcher.areas == {shop.area: free}
+
+        await eventually(is_so)
+
+    await has(2)
+    kind, _, change = watcher.events[-1]
+    assert (kind, change["seats"], change["areas"]) == ("change", [], [{"id": shop.area, "free": 2}])
+    await shop.front_row.checkout.refund(order["id"], "ill")
+    await has(5)
+
+
+async def test_change_tells_of_an_area_that_another_host_sold(postgres_url, redis_url, tmp_path, nursery):
+    async with (
+        open_front_row(postgres_url, redis_url, tmp_path) as one,
+        open_front_row(postgres_url, redis_url, tmp_path) as other,
+    ):
+        shop = await opened(one)
+        watcher = await watch(nursery, shop)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=other.router), base_url="http://test") as client:
+            elsewhere = Shop(other, client, shop.event_id, shop.seats, shop.area)
+            await elsewhere.pay(await elsewhere.order(area=shop.area, quantity=1))
+
+        async def is_told():
+            return watcher.areas == {shop.area: 4}
+
+        await eventually(is_told)
+        watcher.gone.set()
+
+
+async def test_what_a_request_found_by_reading_anew_is_told_to_those_who_watch(shop, nursery):
+    watcher = await watch(nursery, shop)
+    key = shop.front_row.sale.holds.key(shop.event_id, shop.seats[4])
+    await shop.front_row.ctx.redis.set(key, "somebody")
+    maps = shop.front_row.maps
+    await maps._houses.get(shop.event_id, age_max_s=-1)
+    await until_map(watcher, "ffffhffffffb")
+
+
 @pytest.mark.parametrize("last_seen", ["1-1", "nonsense", "99999999999999-0"])
 async def test_watcher_whose_version_is_unknown_gets_the_whole_map(shop, nursery, last_seen):
     watcher = Watcher()
@@ -146,6 +195,72 @@ async def test_watcher_that_falls_behind_gets_the_whole_map_again(shop, nursery)
 
     await eventually(has_the_last)
     assert [kind for kind, _, _ in watcher.events].count("state") == 2
+
+
+async def test_frames_are_encoded_once_and_each_watcher_is_sent_the_same_bytes(shop, nursery):
+    maps = shop.front_row.maps
+    await watch(nursery, shop)
+    watched = maps._watched[shop.event_id]
+    before = watched.frames_made
+    maps._frame(watched, {0: SOLD})
+    assert watched.missed(before) is watched.missed(before)
+    assert watched.whole() is watched.whole()
+
+
+async def test_what_was_missed_comes_in_one_piece_or_as_the_whole_map_once_that_is_shorter(shop, nursery):
+    maps = shop.front_row.maps
+    await watch(nursery, shop)
+    watched = maps._watched[shop.event_id]
+    before = watched.frames_made
+    for turn in range(2):
+        maps._frame(watched, {turn: SOLD})
+    assert watched.missed(watched.frames_made - 1) == watched.frames[-1].event
+    assert len(watched.whole()) < len(watched.frames[-1].event) * 2
+    assert watched.missed(before) == watched.whole(), "a house of twelve seats is told in less than two frames"
+    watched.live.availability.states.extend(bytes(1000))
+    maps._frame(watched, {2: SOLD})
+    assert watched.missed(watched.frames_made - 2) == watched.frames[-2].event + watched.frames[-1].event
+
+
+async def test_watchers_are_woken_in_waves_and_others_have_their_turn_between(shop):
+    live = await shop.front_row.maps._houses.get(shop.event_id)
+    watched, order = Watched(live), []
+
+    async def wait(number):
+        await watched.wait()
+        order.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3 * WAVE):
+            nursery.start_soon(wait, number)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(watched.wake)
+        counts = []
+        while len(order) < 3 * WAVE:
+            await trio.lowlevel.checkpoint()
+            counts.append(len(order))
+    assert max(after - before for before, after in itertools.pairwise([0, *counts])) <= 2 * WAVE
+
+
+async def test_watcher_that_leaves_while_others_are_woken_is_passed_over(shop):
+    live = await shop.front_row.maps._houses.get(shop.event_id)
+    watched, woken = Watched(live), []
+
+    async def wait(scope):
+        with scope:
+            await watched.wait()
+            woken.append(scope)
+
+    scopes = [trio.CancelScope() for _ in range(3)]
+    async with trio.open_nursery() as nursery:
+        for scope in scopes:
+            nursery.start_soon(wait, scope)
+        await trio.testing.wait_all_tasks_blocked()
+        scopes[1].cancel("left")
+        await trio.testing.wait_all_tasks_blocked()
+        await watched.wake()
+    assert scopes[1] not in woken
+    assert len(woken) == 2
 
 
 async def test_hold_that_lapses_is_free_on_the_map(postgres_url, redis_url, tmp_path, nursery):

@@ -127,7 +127,7 @@ async function start() {
       staleAfter_ms: SILENCE_MS,
       onEvent: ({ type, data: text }) => {
         const said = JSON.parse(text);
-        const lost = type === "state" ? seats.take(said.seats, said.areas) : seats.change(said.seats);
+        const lost = type === "state" ? seats.take(said.seats, said.areas) : seats.change(said.seats, said.areas);
         panel?.lose(lost);
         stand();
         redraw();

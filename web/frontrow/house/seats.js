@@ -60,9 +60,11 @@ export class Seats {
   /**
    * What has changed.
    * @param {[number, string][]} changes
+   * @param {{id: number, free: number}[]} [areas] those that have another number of places left
    * @returns {number[]} seats that were chosen and are not free any more
    */
-  change(changes) {
+  change(changes, areas = []) {
+    for (const { id, free } of areas) this.areas.set(id, free);
     for (const [position, letter] of changes) {
       const state = LETTERS.indexOf(letter);
       if (state < 0 || position >= this.states.length) continue;
