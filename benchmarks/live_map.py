@@ -1,23 +1,29 @@
 """What a thousand watchers of a live seat map cost the sale, and how late they see what becomes of it.
 
-    python -m benchmarks.live_map [--watchers N] [--seconds S] [--at-once N]
+    python -m benchmarks.live_map [--watchers N] [--seconds S] [--at-once N] [--rounds N]
 
 The host is a process of its own (native engine), and so are Postgres and Redis. `--at-once` keep-alive clients, bare
-sockets in this process, each buy one seat of an arena of 20,000 after another, first with nobody watching, then with
-`--watchers` on the arena's stream of server-sent events, whose bytes this process only counts; one more is read, and
-tells how long after the hold's answer its seat was on the map. Prints one JSON object.
+sockets in this process, each buy one seat of an arena of 20,000 after another, while `--watchers` connections to the
+arena's stream of server-sent events are drained by this process; one is read, and tells how long after the hold's
+answer its seat was on the map.
+
+The clients of the watchers need processor time too, on the machine of the host here. So each round with watchers is
+followed by a control: the same sale, while as many connections drain the same bytes at the same pace from a process
+that does nothing else. What the watchers cost the host is the difference. Prints one JSON object.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import platform
 import re
 import select
 import socket
 import tempfile
 import time
-from os import cpu_count
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import httpx
@@ -29,7 +35,8 @@ from host.testing import host_process
 from plugins.frontrow.core.history import percentile
 
 WATCH: Final = "GET /api/frontrow/events/{}/changes HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n"
-_SEAT: Final = re.compile(rb'\[(\d+),"h"\]')
+# Of a seat that was held and sold between two changes the map tells that it is sold.
+_SEAT: Final = re.compile(rb'\[(\d+),"[hs]"\]')
 
 
 class Crowd:
@@ -37,6 +44,8 @@ class Crowd:
 
     def __init__(self, port: int, event_id: int, watchers: int) -> None:
         self.bytes = 0
+        self.pieces = 0
+        """What the first of them received of."""
         self.seen: dict[int, float] = {}
         self._sockets = {sock.fileno(): sock for sock in (connect(port) for _ in range(watchers))}
         self._first = next(iter(self._sockets), -1)
@@ -55,6 +64,7 @@ class Crowd:
         self.bytes += len(data)
         if number != self._first:
             return
+        self.pieces += 1
         text = self._rest + data
         end = text.rfind(b"\n\n") + 2
         now = time.perf_counter()
@@ -120,12 +130,12 @@ def sell(buyers: list[HoldTimes], crowd: Crowd, seconds: float) -> float:
 
 
 def figures(host: Any, buyers: list[HoldTimes], crowd: Crowd, seconds: float) -> dict[str, Any]:
-    """The rate of the sale, what it cost, and how late the map was."""
+    """The rate of the sale, what it cost the host, and how late the map was."""
     sell(buyers, crowd, 1)
     for buyer in buyers:
         buyer.waits_ms.clear()
         buyer.held.clear()
-    began_cpu_s, began_bytes = cpu_seconds(host.pid), crowd.bytes
+    began_cpu_s, began_bytes, began_pieces = cpu_seconds(host.pid), crowd.bytes, crowd.pieces
     took_s = sell(buyers, crowd, seconds)
     cpu_s = cpu_seconds(host.pid) - began_cpu_s
     journeys = sum(len(buyer.waits_ms) for buyer in buyers)
@@ -134,16 +144,46 @@ def figures(host: Any, buyers: list[HoldTimes], crowd: Crowd, seconds: float) ->
     return {
         "watchers": len(crowd.numbers),
         "journeys_per_s": round(journeys / took_s, 1),
+        "journeys_per_host_cpu_s": round(journeys / cpu_s, 1),
         "host_cpu_share": round(cpu_s / took_s, 3),
-        "host_cpu_ms_a_journey": round(cpu_s * 1e3 / max(journeys, 1), 3),
         "map_bytes_per_s": round((crowd.bytes - began_bytes) / took_s),
+        "map_pieces_per_s": round((crowd.pieces - began_pieces) / took_s, 2),
         "map_p50_ms": round(percentile(late, 50), 1) if late else None,
         "map_p99_ms": round(percentile(late, 99), 1) if late else None,
     }
 
 
+class Control:
+    """A process that sends each of its connections so many bytes at that pace, and does nothing else."""
+
+    def __init__(self, like: dict[str, Any]) -> None:
+        pieces_per_s = max(like["map_pieces_per_s"], 0.1)
+        piece_bytes = round(like["map_bytes_per_s"] / pieces_per_s / like["watchers"])
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.port = self._listener.getsockname()[1]
+        arguments = (self._listener, like["watchers"], b"x" * max(piece_bytes, 1), 1 / pieces_per_s)
+        self._process = multiprocessing.get_context("fork").Process(target=_send_at_pace, args=arguments, daemon=True)
+        self._process.start()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.join()
+        self._listener.close()
+
+
+def _send_at_pace(listener: socket.socket, connections: int, piece: bytes, interval_s: float) -> None:
+    sockets = [listener.accept()[0] for _ in range(connections)]
+    due = time.monotonic()
+    while True:
+        for sock in sockets:
+            sock.sendall(piece)
+        due += interval_s
+        time.sleep(max(due - time.monotonic(), 0))
+
+
 def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
-    """The same sale without and with watchers."""
+    """The sale with watchers of the host's, and with the same connections to somebody else, in turns."""
     where = {"postgres_url": urls["postgres_url"], "redis_url": urls["redis_url"], "data_dir": data_dir}
     with host_process({"frontrow": {"samples": False}}, **where) as host:
         made = httpx.post(f"{host.url}/api/frontrow/events", json={"name": "Benchmark", "sample": "arena"}, timeout=60)
@@ -152,28 +192,50 @@ def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path)
         ids, position_of = iter([seat["id"] for seat in seats]), {seat["id"]: seat["position"] for seat in seats}
         port = int(host.url.rpartition(":")[2])
         buyers = [HoldTimes(connect(port), event_id, ids, position_of) for _ in range(arguments.at_once)]
-        rounds = []
-        for watchers in (0, arguments.watchers):
-            crowd = Crowd(port, event_id, watchers)
+        nobody = Crowd(port, event_id, 0)
+        alone = figures(host, buyers, nobody, arguments.seconds)
+        watched, controls = [], []
+        for _ in range(arguments.rounds):
+            crowd = Crowd(port, event_id, arguments.watchers)
             crowd.wait_for_the_map()
-            rounds.append(figures(host, buyers, crowd, arguments.seconds))
+            watched.append(figures(host, buyers, crowd, arguments.seconds))
             crowd.close()
+            control = Control(watched[-1])
+            crowd = Crowd(control.port, event_id, arguments.watchers)
+            crowd.wait_for_the_map()
+            controls.append(figures(host, buyers, crowd, arguments.seconds))
+            crowd.close()
+            control.close()
         for buyer in buyers:
             buyer.sock.close()
-    alone, watched = rounds
     return {
         "alone": alone,
         "watched": watched,
-        "rate_kept": round(watched["journeys_per_s"] / max(alone["journeys_per_s"], 0.1), 3),
-        "host": {"engine": "native", "python": platform.python_version(), "cores": cpu_count()},
+        "control": controls,
+        "rate_kept": _ratio(watched, controls, "journeys_per_s"),
+        "journeys_per_host_cpu_s_kept": _ratio(watched, controls, "journeys_per_host_cpu_s"),
+        "watching_host_cpu_share": round(
+            median(
+                seen["host_cpu_share"] - seen["journeys_per_s"] / unseen["journeys_per_host_cpu_s"]
+                for seen, unseen in zip(watched, controls, strict=True)
+            ),
+            3,
+        ),
+        "load_average": round(os.getloadavg()[0], 2),
+        "host": {"engine": "native", "python": platform.python_version(), "cores": os.cpu_count()},
     }
+
+
+def _ratio(watched: list[dict[str, Any]], controls: list[dict[str, Any]], name: str) -> float:
+    return round(median(seen[name] / unseen[name] for seen, unseen in zip(watched, controls, strict=True)), 3)
 
 
 def main() -> None:
     """Parse the arguments, run, and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live_map", description=__doc__)
     parser.add_argument("--watchers", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=32)
     arguments = parser.parse_args()
     with servers() as urls, tempfile.TemporaryDirectory() as data_dir:
