@@ -8,7 +8,7 @@ under the same ids, at least once. librdkafka blocks, so it is called from a thr
 Needs the extra `kafka` (confluent-kafka).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ import trio
 from pydantic_core import to_json
 
 from host.api import HostError, ServiceUnavailable
+from plugins.frontrow.settings import Settings
 
 if TYPE_CHECKING:
     from plugins.frontrow.relay import Told
@@ -34,19 +35,45 @@ def kafka_module() -> Any:
         raise HostError(text) from error
 
 
+def security_options(settings: Settings) -> dict[str, str]:
+    """How the brokers are spoken to, in librdkafka's words."""
+    protocol = settings.kafka_security_protocol
+    options: dict[str, str] = {"security.protocol": protocol}
+    if settings.kafka_ca_file:
+        options["ssl.ca.location"] = settings.kafka_ca_file
+    if protocol.startswith("SASL") and settings.kafka_password is not None:
+        options |= {
+            "sasl.mechanism": settings.kafka_sasl_mechanism,
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.reveal(),
+        }
+    return options
+
+
 class KafkaTopic:
     """A topic, as a sink of the relay. One `append` at a time; a cancelled one is awaited for `DELIVERY_TIMEOUT_S`."""
 
-    def __init__(self, brokers: str, topic: str, *, timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
-        """Opens nothing yet. Raises `HostError` when the package is missing."""
+    def __init__(
+        self,
+        brokers: str,
+        topic: str,
+        *,
+        security: Mapping[str, str] | None = None,
+        timeout_s: float = DELIVERY_TIMEOUT_S,
+    ) -> None:
+        """Opens nothing yet. `security` is as of `security_options`; without it nothing is encrypted.
+
+        Raises `HostError` when the package is missing.
+        """
         self._module = kafka_module()
-        self._options = {
+        self._options: dict[str, Any] = {
             "bootstrap.servers": brokers,
             "client.id": "quartet-frontrow",
             "enable.idempotence": True,
             "acks": "all",
             "message.timeout.ms": round(timeout_s * 1000),
             "log_level": 0,
+            **(security or {}),
         }
         self._topic = topic
         self._timeout_s = timeout_s

@@ -27,7 +27,7 @@ from plugins.frontrow.holds import HoldDesk
 from plugins.frontrow.house_routes import HouseRoutes
 from plugins.frontrow.idempotency import IdempotencyKeys
 from plugins.frontrow.inventory import Installation, Inventory
-from plugins.frontrow.kafka import KafkaTopic
+from plugins.frontrow.kafka import KafkaTopic, security_options
 from plugins.frontrow.live_house import LiveHouses
 from plugins.frontrow.live_map import LiveMaps
 from plugins.frontrow.map_feed import MapFeed
@@ -97,7 +97,8 @@ class FrontRow:
         ChaosRoutes(ctx, self.chaos).add_to(self.router)
         self.relay: Relay | None = None
         brokers = self.settings.kafka_brokers
-        self._topic = KafkaTopic(brokers, self.settings.kafka_topic) if brokers else None
+        security = security_options(self.settings)
+        self._topic = KafkaTopic(brokers, self.settings.kafka_topic, security=security) if brokers else None
         self.subscribers = Subscribers(ctx.postgres, ctx.http, ctx.log)
         SubscriptionRoutes(ctx, self.subscribers).add_to(self.router)
         self._latest: dict[str, Any] | None = None

@@ -1,6 +1,7 @@
 """FrontRow's section of the configuration, `[plugins.frontrow]`. Every default is one to run with."""
 
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,6 +47,18 @@ class Settings(BaseModel):
     kafka_topic: str = Field(
         "frontrow.events", pattern=r"^[a-zA-Z0-9._\-]{1,249}$", description="The topic; an event's key is its booking."
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How the brokers are spoken to: SSL is TLS, SASL is with a user name and a password."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How the password is proved to the brokers, with SASL."
+    )
+    kafka_username: str = Field("", description="The user name, with SASL.")
+    kafka_password: Secret | None = Field(None, description="The password, with SASL.")
+    kafka_ca_file: str = Field(
+        "",
+        description="PEM file of the authority that signed the brokers' certificates; empty: those the system trusts.",
+    )
 
     audit_interval: Duration = Field(60.0, gt=0, description="How often the invariants of the whole house are counted.")
 
@@ -73,6 +86,19 @@ class Settings(BaseModel):
         20.0, gt=0, le=120, description="The longest that one strategy of a comparison may take."
     )
     verify_interval: Duration = Field(0.5, gt=0, description="How often an undecided run is looked at again.")
+
+    @model_validator(mode="after")
+    def _kafka_is_secured_as_it_says(self) -> Self:
+        protocol = self.kafka_security_protocol
+        with_sasl, with_tls = protocol.startswith("SASL"), protocol.endswith("SSL")
+        if with_sasl != bool(self.kafka_username and self.kafka_password):
+            what = "needs both" if with_sasl else "uses neither"
+            raise ValueError(f"kafka_username and kafka_password: kafka_security_protocol {protocol} {what}")
+        if self.kafka_ca_file and not with_tls:
+            raise ValueError(f"kafka_ca_file: kafka_security_protocol {protocol} has no certificates")
+        if self.kafka_ca_file and not Path(self.kafka_ca_file).is_file():
+            raise ValueError(f"kafka_ca_file: there is no file {self.kafka_ca_file!r}")
+        return self
 
     @model_validator(mode="after")
     def _holds_are_capped(self) -> Self:

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 import structlog
+import trio
 from pydantic import ValidationError
 
-from host.api import HostError, ServiceUnavailable
-from plugins.frontrow.kafka import KafkaTopic
+from host.api import HostError, Secret, ServiceUnavailable
+from plugins.frontrow.kafka import KafkaTopic, security_options
 from plugins.frontrow.relay import Relay
 from plugins.frontrow.settings import Settings
 from tests.plugins.frontrow.test_outbox import WRITE, outbox  # noqa: F401
@@ -79,6 +80,74 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(HostError, match=r"quartet-host\[kafka\]"):
         KafkaTopic("127.0.0.1:9092", TOPIC)
+
+
+SASL = {"kafka_security_protocol": "SASL_SSL", "kafka_username": "ann", "kafka_password": Secret("s3cret")}
+
+
+def test_security_is_told_to_librdkafka_which_takes_it(tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("")
+    settings = Settings(**SASL, kafka_sasl_mechanism="SCRAM-SHA-256", kafka_ca_file=str(ca_file))
+    options = security_options(settings)
+    assert options == {
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(ca_file),
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": "ann",
+        "sasl.password": "s3cret",
+    }
+    assert security_options(Settings()) == {"security.protocol": "PLAINTEXT"}
+    assert "s3cret" not in repr(settings)
+    del options["ssl.ca.location"]
+    kafka.Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0, **options})
+
+
+async def test_with_tls_the_first_bytes_to_a_broker_are_a_handshake(outbox):  # noqa: F811
+    """No broker of a test speaks TLS; what reaches it says whether it was asked to."""
+    postgres, _ = outbox
+    await postgres.execute(WRITE)
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    topic = KafkaTopic(f"127.0.0.1:{port}", TOPIC, security=security_options(Settings(**SASL)), timeout_s=2.0)
+    first = []
+
+    async def accept():
+        async with await listener.accept() as stream:
+            first.append(await stream.receive_some())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accept)
+        with pytest.raises(ServiceUnavailable, match="Kafka"):
+            await Relay(postgres, [topic], LOG).relay_some()
+    await listener.aclose()
+    assert first[0][:2] == b"\x16\x03", "a TLS handshake (RFC 8446 §5.1)"
+
+
+async def test_certificates_that_cannot_be_read_leave_the_events_in_the_outbox(outbox, tmp_path):  # noqa: F811
+    postgres, _ = outbox
+    await postgres.execute(WRITE)
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("this is no certificate")
+    security = security_options(Settings(kafka_security_protocol="SSL", kafka_ca_file=str(ca_file)))
+    with pytest.raises(ServiceUnavailable, match="Kafka"):
+        await Relay(postgres, [KafkaTopic("127.0.0.1:1", TOPIC, security=security)], LOG).relay_some()
+    assert await postgres.fetch_value("SELECT count(*) FROM frontrow.outbox WHERE sent_at IS NULL") == 20
+
+
+@pytest.mark.parametrize(("settings", "key"), [
+    ({"kafka_security_protocol": "TLS"}, "kafka_security_protocol"),
+    ({**SASL, "kafka_sasl_mechanism": "GSSAPI"}, "kafka_sasl_mechanism"),
+    ({"kafka_security_protocol": "SASL_SSL"}, "kafka_password"),
+    ({**SASL, "kafka_password": None}, "kafka_password"),
+    ({**SASL, "kafka_username": ""}, "kafka_username"),
+    ({**SASL, "kafka_security_protocol": "SSL"}, "kafka_username"),
+    ({"kafka_ca_file": __file__}, "kafka_ca_file"),
+    ({"kafka_security_protocol": "SSL", "kafka_ca_file": "/no/such.pem"}, "kafka_ca_file"),
+])  # fmt: skip
+def test_security_that_is_half_said_is_refused(settings, key):
+    with pytest.raises(ValidationError, match=key):
+        Settings(**settings)
 
 
 @pytest.mark.parametrize("settings", [{"kafka_brokers": "kafka"}, {"kafka_brokers": "a:1;b:2"}, {"kafka_topic": "a b"}])
