@@ -97,6 +97,6 @@ def _plugin_command(words: list[str], terminal: Terminal) -> int:
     if words[0] in candidates:
         return of_plugin.run(candidates[words[0]], words[1:], terminal)
     near = difflib.get_close_matches(words[0], [*NAMES, *candidates], n=1)
-    meant = f' — did you mean "{near[0]}"?' if near else ""
-    terminal.problems([f'there is no command "{words[0]}"{meant} See: quartet --help'])
+    hint = f'did you mean "{near[0]}"?' if near else "quartet --help lists them"
+    terminal.problems([f'there is no command "{words[0]}" — {hint}'])
     return Exit.USAGE
