@@ -1,4 +1,6 @@
-"""The tutorial, done as it stands: its files are written, its hooks put in, and its tests run."""
+"""The tutorial, done as it stands: its files are written, its hooks put in, and its tests run, with those of the page
+about testing, which are about the same plugin.
+"""
 
 import re
 from pathlib import Path
@@ -7,6 +9,7 @@ from host.commands.new_plugin import write_plugin
 from tests.host.scratch import make_scratch
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "plugins" / "tutorial.md"
+TESTING = TUTORIAL.with_name("testing.md")
 # "… in `path`:" and the block that follows.
 FILE = re.compile(r"[Ii]n `([\w/.]+)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 HOOK = re.compile(r"@hookimpl\ndef (\w+)\(.*?(?=\n\n\n|\Z)", re.DOTALL)
@@ -32,10 +35,14 @@ def test_tutorial_works_as_it_stands(tmp_path: Path) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(put_hooks_in(path.read_text(), block) if path.exists() else block)
+    shown_tests = re.findall(r"```python\n(.*?)```", TESTING.read_text(), re.DOTALL)
+    for number, block in enumerate(shown_tests):
+        (folder / "tests" / f"test_shown_{number}.py").write_text(block)
     scratch.install(folder)
-    tests = scratch.run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
+    tests = scratch.pytest(folder)
     assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert "6 passed" in tests.stdout
+    assert "Six tests pass" in tutorial
+    assert f"{6 + len(shown_tests)} passed" in tests.stdout
     shown = re.findall(r"^    (✓ .*)$", tutorial, re.MULTILINE)
     scratch.config.write_text("[plugins.tide]\nenabled = true\n")
     check = scratch.quartet("plugins", "check", "tide", "--config", str(scratch.config))
