@@ -221,6 +221,7 @@ class Application:
             rate_limiter=self.dispatcher.rate_limiter.statistics,
         )
         metrics.host.register(collector)
+        services.start_soon(self.dispatcher.run_clock)
         services.start_soon(run_loop_lag, metrics.host, self._note_lag)
         return engine
 

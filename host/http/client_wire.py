@@ -127,7 +127,11 @@ class PlainWire:
         while True:
             if self._is_watched:
                 if not self.may_have_bytes:
-                    await self._wait_watched(deadline)
+                    if self._reader is not None:
+                        raise trio.BusyResourceError("another task receives from this connection")
+                    self._reader = trio.lowlevel.current_task()
+                    self._deadline = deadline
+                    await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
             elif deadline == math.inf:
                 await trio.lowlevel.wait_readable(self._sock)
             else:
@@ -160,7 +164,8 @@ class PlainWire:
 
     def note(self, *, has_ended: bool) -> None:
         self.may_have_bytes = True
-        self._has_ended = self._has_ended or has_ended
+        if has_ended:
+            self._has_ended = True
         self._wake()
 
     def expire(self, now_s: float) -> None:
@@ -171,17 +176,14 @@ class PlainWire:
         self._is_watched = False
         self._wake()
 
-    async def _wait_watched(self, deadline: float) -> None:
-        if self._reader is not None:
-            raise trio.BusyResourceError("another task receives from this connection")
-        self._reader = trio.lowlevel.current_task()
-        self._deadline = deadline
-        await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
-
     def _wake(self, result: "outcome.Outcome[None] | None" = None) -> None:
-        reader, self._reader, self._deadline = self._reader, None, math.inf
+        reader = self._reader
         if reader is not None:
-            trio.lowlevel.reschedule(reader, *(() if result is None else (result,)))
+            self._reader, self._deadline = None, math.inf
+            if result is None:
+                trio.lowlevel.reschedule(reader)
+            else:
+                trio.lowlevel.reschedule(reader, result)
 
     def _forget_reader(self, _: object) -> trio.lowlevel.Abort:
         self._reader, self._deadline = None, math.inf

@@ -1,16 +1,15 @@
 """The root ASGI app: finds the mount of a path, keeps its crashes in, and puts the house's rules around it.
 
 It knows owners (plugins, the host) and their mounts, and nothing of what is inside. Per request it costs a scan of the
-headers, some dictionary look-ups and one cancel scope; lists of headers are made once. The scope carries the time
-limit up to the answer's first byte, and lets a stopping owner cancel what it still serves.
+headers, some dictionary look-ups and one cancel scope; lists of headers are made once. The scope ends a request whose
+answer has not begun within its time limit, and lets a stopping owner end what it still serves.
 """
 
 import itertools
-import math
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NoReturn
 
 import structlog
 import trio
@@ -19,6 +18,7 @@ from host.asgi import ClientDisconnected, Response, problem_from, problem_respon
 from host.descriptors import Message, Mount, Page, Receive, Scope, Send
 from host.errors import HttpProblem
 from host.http import security
+from host.http.answer import Answer
 from host.http.engine import AnswerAborted
 from host.http.limits import Limits
 from host.http.mounts import Entry, MountTable, Owner, OwnerStatistics
@@ -35,6 +35,8 @@ OnCrash = Callable[[str, BaseException], None]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 CLOSE_RESTART = 1012
 CLOSE_CRASHED = 1011
+# Between two looks at the time limits of requests.
+CLOCK_S = 0.1
 # How long a cancelled handler may clean up before `drain` gives it up.
 CANCEL_S = 1.0
 
@@ -60,6 +62,7 @@ class Dispatcher:
         self._pages = pages
         self.rate_limiter = RateLimiter(rate_limits or RateLimits())
         self._table = MountTable(self._limits, pages)
+        self._has_clock = False
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(5)
 
@@ -87,6 +90,19 @@ class Dispatcher:
         """Forget the owner's routes: their paths are 404 from now on, or another mount's."""
         self._table.remove(owner)
 
+    async def run_clock(self) -> NoReturn:
+        """Hold requests to their time limits, `CLOCK_S` late at the most, until cancelled.
+
+        Where it does not run, each request has a deadline of its own, which costs it a tenth more.
+        """
+        self._has_clock = True
+        try:
+            while True:
+                await trio.sleep(CLOCK_S)
+                self._table.expire(trio.current_time())
+        finally:
+            self._has_clock = False
+
     def statistics(self) -> dict[str, OwnerStatistics]:
         """Counts by owner; what no mount got is under ""."""
         return self._table.statistics()
@@ -103,7 +119,7 @@ class Dispatcher:
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = self._name(scope, headers)
-        exchange = _Exchange(send, request_id)
+        exchange = Answer(send, request_id)
         if scope["scheme"] == "https":
             exchange.extra += self._policy.transport_headers("https", headers.get(b"host"))
         if self._pages is not None and scope["method"] in ("GET", "HEAD") and prefers_html(headers.get(b"accept", b"")):
@@ -132,7 +148,7 @@ class Dispatcher:
         await self._run_http(entry, scope, receive, exchange)
 
     def _answer_before(
-        self, scope: Scope, headers: Mapping[bytes, bytes], entry: Entry, exchange: "_Exchange"
+        self, scope: Scope, headers: Mapping[bytes, bytes], entry: Entry, exchange: Answer
     ) -> Response | None:
         """The answer that needs no mount, if there is one. Raises `HttpProblem` when the request is refused."""
         policy, method = self._policy, scope["method"]
@@ -154,11 +170,14 @@ class Dispatcher:
         entry.owner.check_open()
         return None
 
-    async def _run_http(self, entry: Entry, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
+    async def _run_http(self, entry: Entry, scope: Scope, receive: Receive, exchange: Answer) -> None:
         owner = entry.owner
-        # The deadline is lifted by the first byte of the answer: streams last as long as they like.
-        limit = exchange.limit = trio.CancelScope(deadline=trio.current_time() + entry.request_s)
-        owner.enter(limit)
+        # No more holds once the answer has begun: streams last as long as they like.
+        exchange.expires_at = trio.current_time() + entry.request_s
+        limit = trio.CancelScope()
+        if not self._has_clock:
+            exchange.limit, limit.deadline = limit, exchange.expires_at
+        owner.enter(limit, exchange)
         try:
             with limit:
                 try:
@@ -176,7 +195,7 @@ class Dispatcher:
         if not exchange.is_complete:
             raise AnswerAborted("the answer was begun and not finished")
 
-    async def _end_with(self, error: BaseException, owner: Owner, scope: Scope, exchange: "_Exchange") -> None:
+    async def _end_with(self, error: BaseException, owner: Owner, scope: Scope, exchange: Answer) -> None:
         """Answer for an exception that left the app. Re-raises the cancellation that a group may hold."""
         if _is_quiet(error):
             raise AnswerAborted("nobody waits for the rest of the answer") from None
@@ -193,7 +212,7 @@ class Dispatcher:
             raise AnswerAborted("the app failed after its answer had begun") from None
         await send_problem(exchange.entrance, problem)
 
-    async def _end_cancelled(self, owner: Owner, entry: Entry, exchange: "_Exchange") -> None:
+    async def _end_cancelled(self, owner: Owner, entry: Entry, exchange: Answer) -> None:
         if owner.is_open:
             owner.timeouts += 1
             reason = f"the request took longer than {entry.request_s:g} s"
@@ -334,55 +353,6 @@ class Dispatcher:
         return limited_receive
 
 
-class _Exchange:
-    """One answer on its way out: adds what every answer carries, and knows how far it has come."""
-
-    status = 0
-    has_begun = is_complete = False
-    limit: trio.CancelScope | None = None
-    page: ProblemPage | None = None
-
-    def __init__(self, engine_send: Send, request_id: bytes) -> None:
-        self.request_id = request_id
-        self.extra = [(b"x-request-id", request_id)]
-        self._engine_send = engine_send
-
-    async def send(self, message: Message) -> None:
-        """Stands between the app and the engine's `send`."""
-        kind = message["type"]
-        if kind == "http.response.body":
-            if not message.get("more_body", False):
-                self.is_complete = True
-        elif kind == "http.response.start":
-            message = {**message, "headers": self._dressed(message.get("headers", ()))}
-            self.status = message["status"]
-            self.has_begun = True
-            if self.limit is not None:
-                self.limit.deadline = math.inf
-        elif kind == "http.response.pathsend":
-            self.is_complete = True
-        await self._engine_send(message)
-
-    @property
-    def entrance(self) -> Send:
-        """What the app sends to."""
-        return self.send if self.page is None else self._send_page
-
-    async def _send_page(self, message: Message) -> None:
-        assert self.page is not None
-        for passed in self.page.instead_of(message):
-            await self.send(passed)
-
-    def _dressed(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        given = dict(headers)
-        media_type = given.get(b"content-type")
-        ours = security.DATA_HEADERS if media_type in security.DATA_TYPES else security.PAGE_HEADERS
-        if not security.SECURITY_NAMES.isdisjoint(given):
-            # An app may be stricter or laxer about its own answers; the same header twice would be unclear.
-            ours = [pair for pair in ours if pair[0] not in given]
-        return [*headers, *ours, *self.extra]
-
-
 def _is_quiet(error: BaseException) -> bool:
     """Whether nothing but the client's leaving, or an end that was reported already, is behind the error."""
     if isinstance(error, BaseExceptionGroup):
@@ -426,7 +396,7 @@ async def _refuse_websocket(scope: Scope, send: Send, problem: HttpProblem, requ
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1000})
         return
-    exchange = _Exchange(_as_websocket(send), request_id)
+    exchange = Answer(_as_websocket(send), request_id)
     await send_problem(exchange.send, problem)
 
 

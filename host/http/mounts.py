@@ -9,6 +9,7 @@ import trio
 
 from host.descriptors import ASGIApp, Mount, Page, RateLimit, WebSocketPolicy
 from host.errors import HostError, HttpProblem
+from host.http.answer import Answer
 from host.http.limits import Limits
 from host.http.pages import Pages
 
@@ -47,7 +48,7 @@ class Owner:
         self.rate_limited = 0
         self._by_class = [0] * 6
         self._retry_after_s = 1.0
-        self._under_way: set[trio.CancelScope] = set()
+        self._under_way: dict[trio.CancelScope, Answer | None] = {}
         self._waiting: trio.Event | None = None
 
     def check_open(self) -> None:
@@ -61,15 +62,21 @@ class Owner:
         self.is_open = False
         self._retry_after_s = retry_after_s
 
-    def enter(self, scope: trio.CancelScope) -> None:
-        """Note a request, cancelled by `scope` when the owner cannot wait for it."""
-        self._under_way.add(scope)
+    def enter(self, scope: trio.CancelScope, answer: Answer | None = None) -> None:
+        """Note a request, cancelled by `scope` when the owner, or the limit of its answer, cannot wait for it."""
+        self._under_way[scope] = answer
 
     def leave(self, scope: trio.CancelScope) -> None:
         """The request has ended."""
-        self._under_way.discard(scope)
+        del self._under_way[scope]
         if self._waiting is not None and not self._under_way:
             self._waiting.set()
+
+    def expire(self, now_s: float) -> None:
+        """Cancel the requests whose answers should have begun by now."""
+        for scope, answer in self._under_way.items():
+            if answer is not None and now_s >= answer.expires_at and not answer.has_begun:
+                scope.cancel(reason="the request took too long")
 
     def count(self, status: int) -> None:
         """Count an answer; 0 is one that never came."""
@@ -190,6 +197,11 @@ class MountTable:
                 self._found.clear()
             self._found[path] = entry
         return entry
+
+    def expire(self, now_s: float) -> None:
+        """See `Owner.expire`, of all owners."""
+        for owner in self._owners.values():
+            owner.expire(now_s)
 
     def statistics(self) -> dict[str, OwnerStatistics]:
         """The counts of all owners."""

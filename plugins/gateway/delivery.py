@@ -123,6 +123,7 @@ class ClientSink:
         self.outcome: Outcome | None = None
         self._exchange = exchange
         self._asked = asked
+        self._has_null_usage = _has_null_usage(exchange, asked)
 
     async def begin(self, meta: Meta) -> None:
         """See `Sink`."""
@@ -143,7 +144,7 @@ class ClientSink:
             exchange.has_begun = True
             exchange.content_type = self.meta.content_type
             await begin_stream(exchange.send, headers_of(self.meta, exchange.cache), self.meta.content_type)
-        data = joined(frames, null_usage=_has_null_usage(exchange, self._asked))
+        data = joined(frames, null_usage=self._has_null_usage)
         await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, reader: Reader | None, outcome: Outcome) -> None:

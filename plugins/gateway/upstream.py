@@ -169,9 +169,12 @@ class Opened:
     def _is_known(self, data: bytes) -> bool:
         """Whether a read brought one chunk and nothing else, of a kind that needs no look inside."""
         reader, decoder = self.reader, self._decoder
-        if isinstance(reader, ChatReader) and isinstance(decoder, EventDecoder):
-            return decoder.is_between_events and reader.knows(data)
-        return False
+        return (
+            isinstance(reader, ChatReader)
+            and isinstance(decoder, EventDecoder)
+            and decoder.is_between_events
+            and reader.knows(data)
+        )
 
 
 class Upstreams:

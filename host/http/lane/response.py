@@ -77,12 +77,12 @@ class Exchange:
             ValueError: a header or status that cannot be sent.
         """
         kind = message["type"]
-        if kind == "http.response.start" and self._start is None:
+        if kind == "http.response.body" and self._start is not None and not self.is_complete:
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif kind == "http.response.start" and self._start is None:
             if not 200 <= message["status"] <= 999:
                 raise ValueError(f"{message['status']} is no status of a final answer")
             self._start = message
-        elif kind == "http.response.body" and self._start is not None and not self.is_complete:
-            await self._send_body(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.pathsend" and self._start is not None and not self.is_complete:
             await self._send_file(message["path"])
         else:

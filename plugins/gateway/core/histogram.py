@@ -13,24 +13,28 @@ _SCALE: Final = _PER_DECADE / math.log(10)
 class RollingHistogram:
     """Durations in microseconds over the last `slots` × `slot_ms`. Times are of one clock, in milliseconds."""
 
-    __slots__ = ("_counts", "_epochs", "_slot_ms", "count")
+    __slots__ = ("_counts", "_epochs", "_newest", "_newest_counts", "_slot_ms", "count")
 
     def __init__(self, slot_ms: int = 10_000, slots: int = 6) -> None:
         self._slot_ms = slot_ms
         # Made when first needed: most targets are asked seldom.
         self._counts: list[list[int]] = [[] for _ in range(slots)]
         self._epochs = [-1] * slots
+        self._newest = -1
+        self._newest_counts: list[int] = []
         self.count = 0
 
     def observe(self, value_us: float, now_ms: int) -> None:
         """Note one value."""
         epoch = now_ms // self._slot_ms
-        slot = epoch % len(self._epochs)
-        if self._epochs[slot] != epoch:
-            self._epochs[slot] = epoch
-            self._counts[slot] = [0] * _BUCKETS
+        if epoch != self._newest:
+            slot = epoch % len(self._epochs)
+            if self._epochs[slot] != epoch:
+                self._epochs[slot] = epoch
+                self._counts[slot] = [0] * _BUCKETS
+            self._newest, self._newest_counts = epoch, self._counts[slot]
         bucket = int(math.log(value_us) * _SCALE) if value_us > 1 else 0
-        self._counts[slot][bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        self._newest_counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.count += 1
 
     def percentiles(self, shares: Sequence[float], now_ms: int) -> list[float | None]:

@@ -1,18 +1,21 @@
 """The dispatcher over an engine in memory: routing, isolation, the house's rules, and the counts."""
 
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 import trio
+import trio.lowlevel
 import trio.testing
 
 from host.asgi import ClientDisconnected, EventStream, Request, Response, Router, json_response
 from host.descriptors import ASGIApp, Mount, Page, Receive, Scope, Send
 from host.errors import HostError, HttpProblem, ServiceUnavailable
-from host.http.dispatcher import Dispatcher
+from host.http.dispatcher import CLOCK_S, Dispatcher
 from host.http.engine import AnswerAborted
 from host.http.limits import Limits
 from host.http.mounts import _FOUND_CHARS_MAX, _FOUND_MAX, MountTable
@@ -354,22 +357,50 @@ async def test_a_body_without_a_length_is_limited_as_it_comes(
     assert got.status == status
 
 
-async def test_a_request_that_takes_too_long_is_503(autojump_clock: trio.testing.MockClock) -> None:
+@contextlib.asynccontextmanager
+async def clock_of(made: Dispatcher, *, runs: bool) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        if runs:
+            nursery.start_soon(made.run_clock)
+            await trio.lowlevel.checkpoint()
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("clock_runs", [True, False])
+async def test_a_request_that_takes_too_long_is_503(clock_runs: bool, autojump_clock: trio.testing.MockClock) -> None:
     made = dispatcher(Mount("/a", endless), Mount("/b", endless, request_timeout_s=2), limits=Limits(request_s=5))
-    for path, seconds in (("/a", 5), ("/b", 2)):
-        began_s = trio.current_time()
-        assert (await ask(made, "GET", path)).status == 503
-        assert trio.current_time() - began_s == pytest.approx(seconds)
+    async with clock_of(made, runs=clock_runs):
+        for path, seconds in (("/a", 5), ("/b", 2)):
+            began_s = trio.current_time()
+            assert (await ask(made, "GET", path)).status == 503
+            late_s = trio.current_time() - began_s - seconds
+            assert -1e-9 <= late_s <= (2 * CLOCK_S if clock_runs else 1e-9)
     assert made.statistics()["shop"].timeouts == 2
 
 
-async def test_a_stream_lasts_beyond_the_request_timeout(autojump_clock: trio.testing.MockClock) -> None:
+async def test_requests_are_held_to_their_limits_after_the_clock_has_ended(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    made = dispatcher(Mount("/a", endless), limits=Limits(request_s=5))
+    with trio.fail_after(100):
+        async with clock_of(made, runs=True):
+            assert (await ask(made, "GET", "/a")).status == 503
+        assert (await ask(made, "GET", "/a")).status == 503
+
+
+@pytest.mark.parametrize("clock_runs", [True, False])
+async def test_a_stream_lasts_beyond_the_request_timeout(
+    clock_runs: bool, autojump_clock: trio.testing.MockClock
+) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async with EventStream(scope, receive, send, trio.Event()) as stream:
             await trio.sleep(1000)
             await stream.send("late")
 
-    got = await ask(dispatcher(Mount("/api", app)), "GET", "/api")
+    made = dispatcher(Mount("/api", app))
+    async with clock_of(made, runs=clock_runs):
+        got = await ask(made, "GET", "/api")
     assert b"data: late" in got.body
     assert got.status == 200
 
