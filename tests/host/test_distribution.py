@@ -54,7 +54,7 @@ def scratch(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Scratch:
     # A bare path is not searched for .pth files, which editable installs consist of.
     ours.write_text(sysconfig.get_path("purelib") + "\n")
     pip = [sys.executable, "-m", "pip", "--python", str(scratch.python), "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-index", "--force-reinstall", "--root-user-action=ignore"]
+    options = ["--no-deps", "--no-index", "--no-compile", "--force-reinstall", "--root-user-action=ignore"]
     subprocess.run([*pip, "install", *options, str(built.wheel)], check=True, timeout=100)
     return scratch
 

@@ -38,7 +38,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example_passes_its_own_tests(scratch: Scratch, name: str) -> None:
-    tests = scratch.run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=EXAMPLES / name)
+    tests = scratch.pytest(EXAMPLES / name)
     assert tests.returncode == 0, tests.stdout + tests.stderr
     # A suite that skips itself would pass, too.
     assert " passed" in tests.stdout

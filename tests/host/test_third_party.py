@@ -105,7 +105,7 @@ def talking_to(host: HostProcess) -> Iterator[httpx.Client]:
 
 def test_new_plugin_passes_its_own_tests_and_the_hosts_check(scratch: Scratch) -> None:
     configure(scratch)
-    tests = scratch.run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=scratch.folder / "tide")
+    tests = scratch.pytest(scratch.folder / "tide")
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "5 passed" in tests.stdout
     check = scratch.quartet("plugins", "check", "tide", "--json", "--config", str(scratch.config))
