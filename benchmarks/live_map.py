@@ -9,7 +9,8 @@ answer its seat was on the map.
 
 The clients of the watchers need processor time too, on the machine of the host here. So each round with watchers is
 followed by a control: the same sale, while as many connections drain the same bytes at the same pace from a process
-that does nothing else. What the watchers cost the host is the difference. Prints one JSON object.
+that does nothing else. What the watchers cost the host is the difference. Prints one JSON object
+with the medians of the rounds.
 """
 
 import argparse
@@ -210,8 +211,9 @@ def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path)
             buyer.sock.close()
     return {
         "alone": alone,
-        "watched": watched,
-        "control": controls,
+        "watched": _median_of(watched),
+        "control": _median_of(controls),
+        "rounds": len(watched),
         "rate_kept": _ratio(watched, controls, "journeys_per_s"),
         "journeys_per_host_cpu_s_kept": _ratio(watched, controls, "journeys_per_host_cpu_s"),
         "watching_host_cpu_share": round(
@@ -224,6 +226,12 @@ def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path)
         "load_average": round(os.getloadavg()[0], 2),
         "host": {"engine": "native", "python": platform.python_version(), "cores": os.cpu_count()},
     }
+
+
+def _median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each figure the one in the middle; None where a round has none."""
+    values = {name: [each[name] for each in rounds] for name in rounds[0]}
+    return {name: None if None in found else round(median(found), 3) for name, found in values.items()}
 
 
 def _ratio(watched: list[dict[str, Any]], controls: list[dict[str, Any]], name: str) -> float:
