@@ -62,6 +62,7 @@ async def test_pages_are_served_on_a_host_without_plugins_and_say_how_to_turn_th
             page = await host.http.get(f"/writing/{article.slug}", headers=html)
             assert page.status_code == 200, page.text
             assert article.title in page.text
+            assert "Every number here comes off the running process." not in page.text
             if article.voice:
                 assert f"<code>[plugins.{article.voice}]</code>" in page.text
                 assert "data-prove" not in page.text
