@@ -78,11 +78,19 @@ class Peer:
 
     async def until(self, mark: bytes) -> bytes:
         """Read until the mark came; all that was read since the beginning."""
-        with trio.fail_after(60):
-            while mark not in self.received:
-                data = await self.stream.receive_some(65536)
-                assert data, f"the server closed after {self.received!r}"
-                self.received += bytes(data)
+        received = bytearray(self.received)
+        has_come = mark in received
+        try:
+            with trio.fail_after(60):
+                while not has_come:
+                    data = await self.stream.receive_some(65536)
+                    assert data, f"the server closed after {bytes(received)!r}"
+                    # Megabytes may come a thousand bytes at a time: only what is new is searched.
+                    searched = max(0, len(received) - len(mark))
+                    received += data
+                    has_come = received.find(mark, searched) >= 0
+        finally:
+            self.received = bytes(received)
         return self.received
 
     async def to_end(self) -> bytes:

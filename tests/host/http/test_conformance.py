@@ -17,6 +17,8 @@ from host.http.limits import MIB, Limits
 from tests.host.http.serving import GET, UPGRADE, Peer, Server, answer, close_code, every_engine, serving
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+# For peers that do not consent to a close: what comes of it is the same sooner.
+SOON_CLOSED = Limits(websocket_close_s=0.2)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -372,7 +374,7 @@ async def test_subprotocols_are_offered_and_chosen(engine_name: str) -> None:
         async with WebSocket(scope, receive, send, subprotocol="b", headers=[(b"x-test", b"v")]):
             pass
 
-    async with serving(app, engine_name=engine_name) as server, await server.connect() as peer:
+    async with serving(app, SOON_CLOSED, engine_name=engine_name) as server, await server.connect() as peer:
         await peer.send(UPGRADE % (b"", b"Sec-WebSocket-Protocol: a, b\r\n"))
         received = (await peer.to_end()).lower()
         assert b"sec-websocket-protocol: b\r\n" in received
@@ -386,7 +388,7 @@ async def test_a_crash_closes_with_1011(engine_name: str) -> None:
             await socket.receive()
             raise KeyError("x")
 
-    async with serving(app, engine_name=engine_name) as server, connected(server) as peer:
+    async with serving(app, SOON_CLOSED, engine_name=engine_name) as server, connected(server) as peer:
         await peer.send(frame(b"go"))
         assert close_code(await peer.to_end()) == 1011
 
