@@ -7,6 +7,7 @@ no plain hexadecimal number. The rest is checked here, with its clause.
 
 import re
 from collections import deque
+from operator import methodcaller
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -25,6 +26,8 @@ _UNSERVED_METHODS = frozenset(
 )
 # As a number: bytes look for one ten times as fast as for bytes.
 _HASH = ord("#")
+# llhttp leaves those behind a value.
+_without_blanks = methodcaller("rstrip", b" \t")
 # RFC 3986 §3.2.2 without userinfo.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.A-Za-z%_~-]+\](?::[0-9]*)?")
 
@@ -78,9 +81,10 @@ class RequestParser:
         self._request: Request
         self._is_in_head = True
         self._has_begun = False
-        self._raw_bytes = self._head_bytes = 0
+        self._raw_bytes = self._trailer_bytes = 0
         self._target = b""
-        self._headers = list[tuple[bytes, bytes]]()
+        # Names and values of headers in turn.
+        self._fields = list[bytes]()
         self._known_host = b""
 
     @property
@@ -130,8 +134,7 @@ class RequestParser:
     def on_message_begin(self) -> None:
         self._has_begun = True
         self._target = b""
-        self._headers = []
-        self._head_bytes = 0
+        self._fields = []
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -139,18 +142,21 @@ class RequestParser:
             self._refuse(414, f"path and query are longer than {self._limits.target_bytes_max} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
         if self._is_in_head:
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
-        elif self._head_bytes > self._limits.header_bytes_max:
-            # Trailers: too late to be believed, whatever they say (RFC 9110 §6.5.1 lets us drop them).
+            self._fields += (name, value)
+            return
+        # Trailers: too late to be believed, whatever they say (RFC 9110 §6.5.1 lets us drop them).
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > self._limits.header_bytes_max:
             self._refuse(431, "the trailers are too large")
 
     def on_headers_complete(self) -> None:
-        parser, target = self._parser, self._target
-        self._check_size(self._head_bytes + len(target))
+        parser, target, fields = self._parser, self._target, self._fields
+        names = fields[::2]
+        self._check_size(sum(map(len, fields)) + 4 * len(names) + len(target), len(names))
         method = parser.get_method().decode("ascii")
-        request = self._request = Request(method, target, self._headers)
+        headers = list(zip(map(bytes.lower, names), map(_without_blanks, fields[1::2]), strict=True))
+        request = self._request = Request(method, target, headers)
         if not parser.should_keep_alive():
             request.keep_alive = False
         if parser.should_upgrade():
@@ -162,7 +168,7 @@ class RequestParser:
         if method in _UNSERVED_METHODS:
             self._refuse(501, f"{method} is not served here")
         self._is_in_head = False
-        self._head_bytes = 0
+        self._trailer_bytes = 0
         self._slice_bytes = max(HEAD_SLICE_BYTES, request.content_length or BODY_SLICE_BYTES)
         self.ready.append(request)
 
@@ -180,11 +186,11 @@ class RequestParser:
         self.fault = Refusal(status, detail)
         raise self.fault
 
-    def _check_size(self, head_bytes: int) -> None:
+    def _check_size(self, head_bytes: int, headers: int = 0) -> None:
         limits = self._limits
         if head_bytes > limits.header_bytes_max:
             self._refuse(431, f"the headers are larger than {limits.header_bytes_max} bytes")
-        if len(self._headers) > limits.header_count_max:
+        if headers > limits.header_count_max:
             self._refuse(431, f"there are more than {limits.header_count_max} headers")
 
     def _check_noted(self, request: Request) -> None:
