@@ -88,25 +88,6 @@ HOST: Final = (
         quick=("--rounds", "1"),
     ),
     Entry(
-        "trio_costs",
-        "host",
-        "What Trio's building blocks cost",
-        "Each many times in a row on one thread; the best of the rounds.",
-        tuple(
-            Measure(label, path, "µs", is_less_better=True)
-            for label, path in (
-                ("a plain await", "await_us"),
-                ("a checkpoint", "checkpoint_us"),
-                ("a CancelScope", "cancel_scope_us"),
-                ("an empty nursery", "nursery_us"),
-                ("a nursery with a child", "nursery_with_a_child_us"),
-                ("park and be woken", "park_and_wake_us"),
-                ("to_thread.run_sync", "thread_us"),
-            )
-        ),
-        quick=("--rounds", "1"),
-    ),
-    Entry(
         "http_lane",
         "host",
         "HTTP/1.1 requests",
