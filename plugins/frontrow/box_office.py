@@ -177,7 +177,7 @@ class BoxOffice:
         async with self.line:
             try:
                 # A claim that was sent is awaited: a buyer who leaves must not turn a sale into an unknown.
-                with trio.CancelScope(shield=True), trio.move_on_after(self.settings.claim_timeout):
+                with trio.move_on_after(self.settings.claim_timeout, shield=True):
                     return _VERDICTS[await self.claims.claim(claim, is_repeated=may_be_done)]
                 return UNKNOWN
             except LastLineCrossed:

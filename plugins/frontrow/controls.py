@@ -197,7 +197,7 @@ async def open_bench(postgres: "Postgres", redis: "Redis", settings: Settings) -
                 await connection.execute(text.replace("frontrow.", f"{schema}.").encode())
         yield Bench(postgres, redis, settings, schema)
     finally:
-        with trio.CancelScope(shield=True), trio.move_on_after(10):
+        with trio.move_on_after(10, shield=True):
             await postgres.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 

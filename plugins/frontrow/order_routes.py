@@ -234,7 +234,7 @@ class OrderRoutes:
 
     async def _try(self, keeping: Awaitable[Any]) -> None:
         try:
-            with trio.CancelScope(shield=True), trio.move_on_after(KEEP_ANSWER_S):
+            with trio.move_on_after(KEEP_ANSWER_S, shield=True):
                 await keeping
         except (ServiceUnavailable, OutcomeUnknown):
             # A retry finds the order.

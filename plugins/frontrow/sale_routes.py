@@ -230,7 +230,7 @@ class SaleRoutes:
     async def _try(self, keeping: Any) -> None:
         """Keep what became of a request, even if the client has left. Failing is no harm: a retry finds the booking."""
         try:
-            with trio.CancelScope(shield=True), trio.move_on_after(KEEP_ANSWER_S):
+            with trio.move_on_after(KEEP_ANSWER_S, shield=True):
                 await keeping
         except (ServiceUnavailable, OutcomeUnknown):
             pass

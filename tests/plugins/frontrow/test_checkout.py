@@ -4,14 +4,18 @@ import json
 import math
 import time
 import uuid
+from dataclasses import replace
 
 import httpx
 import pytest
 import trio
 
 from host.api import OutcomeUnknown
+from plugins.frontrow.claims import Claim
 from plugins.frontrow.core.signature import HEADER, sign
 from plugins.frontrow.order_store import STEP_MANY, Move, OrderStore
+from plugins.frontrow.payments import Payment
+from plugins.frontrow.sale_claims import CLAIM_MANY
 from plugins.frontrow.service import payment_secret
 from plugins.frontrow.simulated.ledger import Entry, Ledger
 from tests.plugins.frontrow.conftest import eventually, open_front_row
@@ -351,7 +355,12 @@ async def test_refunded_area_and_allowance_come_back(front_row):
 # Reports.
 
 
-async def test_report_counts_once_however_often_it_comes(shop):
+async def test_report_counts_once_however_often_it_comes(shop, monkeypatch):
+    async def never(payment_id, amount):
+        await trio.sleep_forever()
+
+    # The provider knows nothing of this payment; asked for the money, it would say so while the reports come.
+    monkeypatch.setattr(shop.front_row.checkout.provider, "capture", never)
     order = await shop.order(0)
     answers = [await shop.report(order, "payment.authorised", event="evt_1", authorised=5000) for _ in range(3)]
     assert [answer.json()["noted"] for answer in answers] == [True, False, False]
@@ -477,6 +486,31 @@ async def test_claim_whose_answer_got_lost_is_found_and_paid_once(shop, monkeypa
     assert (await shop.pay(order)).json()["state"] == "confirmed"
     assert lost
     assert await shop.value("SELECT count(*) FROM frontrow.booking_seats") == 1
+
+
+async def test_claim_brings_the_money_along_and_without_money_claims_nothing(shop):
+    order = await shop.order(0)
+    claim = Claim(order["id"], shop.event_id, (shop.seats[0],), "ann", is_order=True)
+    claims = shop.front_row.sale.claims
+    assert await claims.claim(claim) == "lost"
+    assert (await shop.see(order))["state"] == "held"
+    payment = Payment("pay_1", order["id"], 5000, "authorised", 5000, 0, 0)
+    assert await claims.claim(replace(claim, money=payment)) == "won"
+    seen = await shop.see(order)
+    assert (seen["state"], seen["payment_id"]) == ("claimed", "pay_1")
+    assert [step["state"] for step in seen["steps"]] == ["held", "authorised", "claimed"]
+    assert await shop.value("SELECT authorised FROM frontrow.orders WHERE id = %s", order["id"]) == 5000
+    # Somebody looks at it soon, should this host die now.
+    assert await shop.value("SELECT try_at < clock_timestamp() + interval '10 s' FROM frontrow.orders")
+
+
+async def test_orders_are_looked_up_by_their_ids_in_a_table_that_the_planner_knows_nothing_of(shop):
+    statements = {STEP_MANY: ["[]"], CLAIM_MANY: {"claims": "[]", "seats": "[]", "areas": "[]"}}
+    for sql, parameters in statements.items():
+        plan = await shop.front_row.ctx.postgres.fetch_all(f"EXPLAIN {sql}", parameters)
+        lines = [row[0] for row in plan if " on orders" in row[0]]
+        assert lines
+        assert not [line for line in lines if "Seq Scan" in line]
 
 
 async def test_step_is_taken_once_whoever_takes_it(shop):
