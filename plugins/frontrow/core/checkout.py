@@ -51,7 +51,8 @@ STEPS: Final = {
 }
 """`capture` confirms in the same statement; `confirm` is for orders that were captured and no more.
 
-`claim` is written here for the picture; it is made by the statement that claims the seats."""
+`claim` is written here for the picture; it is made by the statement that claims the seats, and with it, as a rule,
+`authorise`: by a claim that brings its money along."""
 
 STATES: Final = frozenset({"held"} | {state for step in STEPS.values() for state in (step.to, step.via) if state})
 FINAL: Final = frozenset({"confirmed", "voided", "refunded", "expired", "declined", "cancelled"})
