@@ -68,7 +68,10 @@ def _parser(plugin: LoadedPlugin, commands: dict[str, Command]) -> ArgumentParse
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in commands.items():
-        own = subparsers.add_parser(name, help=command.help, description=command.help)
+        # Examples at the end of a help are to be copied, line by line.
+        own = subparsers.add_parser(
+            name, help=command.help, description=command.help, formatter_class=RawDescriptionHelpFormatter
+        )
         if command.arguments is not None:
             command.arguments(own)
         add_config_options(own)
