@@ -18,6 +18,11 @@ _TOKEN: Final = re.compile(r"\s*\S{1,6}|\s+")
 STORY_TOKENS: Final = 400
 DEPTH_MAX: Final = 8
 DIMENSIONS: Final = 64
+DIMENSIONS_MAX: Final = 4096
+CHOICES_MAX: Final = 128
+"""Answers to one question, as many as OpenAI gives at most."""
+VALUES_MAX: Final = 10_000
+"""Values in an answer that follows a schema: a small schema can ask for more than there is time."""
 _STORY: Final = (
     "A request left its client one morning and came to a gateway. The gateway looked into its cache, and there was "
     "no answer yet. It asked the first provider, which was asleep, so it asked the second, and the tokens came one by "
@@ -82,16 +87,32 @@ def count_tokens(text: str) -> int:
 
 
 def instance_of(schema: Any, text: str, depth: int = 0) -> Any:
-    """A value that the JSON schema allows, with `text` where it asks for text. Follows what the SDKs generate."""
+    """A value that the JSON schema allows, with `text` where it asks for text. Follows what the SDKs generate.
+
+    Raises:
+        ValueError: it would be too large.
+    """
     return _Filler(schema if isinstance(schema, Mapping) else {}, text).fill(schema, depth)
+
+
+def count_in(body: Mapping[str, Any], name: str, most: int) -> int | None:
+    """A number of things that a request asks for; None when it does not say. Raises ValueError beyond `most`."""
+    count = body.get(name)
+    if count is not None and not (isinstance(count, int) and 1 <= count <= most):
+        raise ValueError(f"{name} is from 1 to {most}")
+    return count
 
 
 class _Filler:
     def __init__(self, root: Mapping[str, Any], text: str) -> None:
         self._root = root
         self._text = text
+        self._left = VALUES_MAX
 
     def fill(self, schema: Any, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"the schema asks for more than {VALUES_MAX} values")
         if not isinstance(schema, Mapping) or depth > DEPTH_MAX:
             return None
         if "$ref" in schema:
@@ -115,7 +136,8 @@ class _Filler:
             wanted = schema.get("required") or list(properties)
             return {name: self.fill(properties.get(name, {}), depth + 1) for name in wanted}
         if kind == "array":
-            return [self.fill(schema.get("items") or {}, depth + 1) for _ in range(max(1, schema.get("minItems") or 1))]
+            items = max(1, min(schema.get("minItems") or 1, VALUES_MAX))
+            return [self.fill(schema.get("items") or {}, depth + 1) for _ in range(items)]
         if kind in ("integer", "number"):
             return max(1, math.ceil(schema.get("minimum") or 1))
         if kind == "boolean":

@@ -12,7 +12,15 @@ from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.eventstream import encode_event
 from plugins.gateway.simulated import wire
-from plugins.gateway.simulated.answers import Prompt, Reply, count_tokens, embedding_of, reply_to
+from plugins.gateway.simulated.answers import (
+    DIMENSIONS_MAX,
+    Prompt,
+    Reply,
+    count_in,
+    count_tokens,
+    embedding_of,
+    reply_to,
+)
 
 ERRORS: Final = {
     "rate_limit_error": b"ThrottlingException",
@@ -37,7 +45,7 @@ def answer_to(path: str, body: dict[str, Any], answer_id: str) -> tuple[bytes, E
         return b"", _chunks(wire.message_events(asked, reply_to(asked), answer_id))
     if operation == "invoke":
         text = str(body.get("inputText"))
-        vector = embedding_of(text, body.get("dimensions"))
+        vector = embedding_of(text, count_in(body, "dimensions", DIMENSIONS_MAX))
         return to_json({"embedding": vector, "inputTextTokenCount": count_tokens(text)}), None
     prompt = _prompt(body, unquote(model))
     reply = reply_to(prompt)

@@ -11,7 +11,15 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from plugins.gateway.core.sse import DONE, frame
-from plugins.gateway.simulated.answers import Prompt, Reply, count_tokens, embedding_of
+from plugins.gateway.simulated.answers import (
+    CHOICES_MAX,
+    DIMENSIONS_MAX,
+    Prompt,
+    Reply,
+    count_in,
+    count_tokens,
+    embedding_of,
+)
 
 FINGERPRINT: Final = "fp_simulated"
 
@@ -40,7 +48,7 @@ def prompt_of_openai(body: dict[str, Any], surface: str) -> Prompt:
         ),
         schema=schema,
         tokens_max=body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens"),
-        choices=body.get("n") or 1,
+        choices=count_in(body, "n", CHOICES_MAX) or 1,
     )
 
 
@@ -152,7 +160,8 @@ def embeddings_whole(body: dict[str, Any], *, model: str) -> bytes:
     """Embeddings, as base64 when that is asked for: openai-python does."""
     given = body.get("input")
     texts = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
-    vectors = [embedding_of(str(text), body.get("dimensions")) for text in texts]
+    dimensions = count_in(body, "dimensions", DIMENSIONS_MAX)
+    vectors = [embedding_of(str(text), dimensions) for text in texts]
     is_packed = body.get("encoding_format") == "base64"
     data = [
         {"object": "embedding", "index": index, "embedding": _packed(vector) if is_packed else vector}
@@ -221,7 +230,7 @@ def gemini_embeddings(body: dict[str, Any]) -> bytes:
     made = []
     for request in body.get("requests") or ():
         text = _text_of((request.get("content") or {}).get("parts"))
-        made.append({"values": embedding_of(text, request.get("outputDimensionality"))})
+        made.append({"values": embedding_of(text, count_in(request, "outputDimensionality", DIMENSIONS_MAX))})
     return to_json({"embeddings": made})
 
 

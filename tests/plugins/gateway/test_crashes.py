@@ -65,3 +65,29 @@ async def test_no_request_ends_a_simulated_provider(tmp_path: Path) -> None:
             assert answer.status_code in (200, 400), f"{messages}: {answer.text}"
             assert (await house.chat("hello", f"{provider}/echo")).status_code == 200
         assert state_of(house) == ("ready", 0)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """A schema of a few hundred bytes that asks for 64 items in each of 64, and so on."""
+    items: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        items = {"type": "array", "minItems": 64, "items": items}
+    return items
+
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "deep", "schema": nested(7)}}
+TOO_MUCH = (
+    ("chat/completions", {"messages": [{"role": "user", "content": "hello"}], "n": 2**62}),
+    ("chat/completions", {"messages": [{"role": "user", "content": "hello"}], "n": 2**62, "stream": True}),
+    ("chat/completions", {"messages": [{"role": "user", "content": "hello"}], "n": -1}),
+    ("chat/completions", {"messages": [{"role": "user", "content": "hello"}], "response_format": SCHEMA}),
+    ("embeddings", {"input": "hello", "dimensions": 2**62}),
+)
+
+
+async def test_no_request_keeps_a_simulated_provider_for_ever(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        for path, body in TOO_MUCH:
+            answer = await house.http.post(f"/v1/{path}", json={"model": "simulated/echo", **body})
+            assert answer.status_code == 400, f"{path} {body}: {answer.status_code} {answer.text[:200]}"
+        assert state_of(house) == ("ready", 0)
