@@ -42,6 +42,7 @@ from host.process import (
     EXIT_FORCED,
     EXIT_OK,
     HARD_STOP_S,
+    collect_a_run,
     end_if_it_hangs,
     handle_signals,
     spare_the_collector,
@@ -208,7 +209,7 @@ class Application:
         house = House(
             self.dispatcher, metrics, settings.data.dir.absolute(), admin_guard(token, loopback=loopback), lender.lend
         )
-        self.supervisor = Supervisor(house, plugins)
+        self.supervisor = Supervisor(house, plugins, self._run_ended)
         self.site = Site(version(HOST_DISTRIBUTION), self.supervisor)
         routes = system_routes(self.site, metrics, self._draining, WEB)
         self.dispatcher.mount("host", routes)
@@ -309,6 +310,10 @@ class Application:
 
     def _page_site(self) -> dict[str, Any]:
         return self.site.for_pages()
+
+    def _run_ended(self) -> None:
+        if self.options.owns_process and not self._stop.is_set():
+            collect_a_run()
 
     def _note_lag(self, lag_s: float) -> None:
         self.site.loop_lag_s = lag_s

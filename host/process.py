@@ -20,6 +20,10 @@ HARD_STOP_S = 20.0
 
 GC_THRESHOLD_OBJECTS = 50_000
 """New container objects before the youngest are looked through (CPython's default: 700 to 2,000)."""
+GC_YOUNG_PASSES = 5
+"""Passes over the youngest before those that survived one are looked through (CPython's default: 10)."""
+GC_MIDDLE_PASSES = 10
+"""Passes over these before all are. Connections that lasted a while end up there, in circles."""
 
 
 async def handle_signals(
@@ -57,7 +61,15 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GC_THRESHOLD_OBJECTS, 20, 50)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS, GC_YOUNG_PASSES, GC_MIDDLE_PASSES)
+
+
+def collect_a_run() -> None:
+    """Free what a run of a plugin has left, at once: nurseries, tasks and tracebacks refer to each other in circles.
+
+    It is old enough by then that the collector alone would come to it only much later.
+    """
+    gc.collect()
 
 
 def end_if_it_hangs(after_s: float) -> None:

@@ -85,13 +85,17 @@ class Supervised:
 
 
 class Supervisor:
-    """Runs plugins, each under its own task in `nursery`. All methods belong to the Trio thread."""
+    """Runs plugins, each under its own task in `nursery`. All methods belong to the Trio thread.
 
-    def __init__(self, house: House, nursery: trio.Nursery) -> None:
+    `on_run_end` is called when a run of a plugin has ended and nothing refers to it any more.
+    """
+
+    def __init__(self, house: House, nursery: trio.Nursery, on_run_end: Callable[[], None] = lambda: None) -> None:
         self.units: dict[str, Supervised] = {}
         self.fatal: str = ""
         self._house = house
         self._nursery = nursery
+        self._on_run_end = on_run_end
         self._changed = trio.Event()
         self._on_change: list[Callable[[Supervised], None]] = []
 
@@ -177,6 +181,7 @@ class Supervisor:
                 return
             error = await self._run_once(unit)
             if error is None:
+                self._on_run_end()
                 continue
             if unit.state in UP and trio.current_time() - unit.since_s >= unit.configured.restart_window_s:
                 # It was well for long enough: what happens now is another story.
@@ -193,6 +198,9 @@ class Supervisor:
                 unit.last_failure = first_line(error)
                 delay_s = self._after_failure(unit)
             self._enter(unit, PluginState.FAILED if delay_s is None else PluginState.BACKOFF, first_line(error))
+            # Its traceback holds the whole run.
+            del error
+            self._on_run_end()
             await self._stop_dependents(unit)
             if delay_s is None:
                 self._give_up(unit)
