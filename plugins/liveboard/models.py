@@ -8,11 +8,13 @@ PROOF_SEEDS_MAX = 500
 
 
 class RoomRequest(BaseModel):
-    """A room to be made."""
+    """A room to be made. Its title is text without NUL, which Postgres cannot keep."""
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=96, description="What it is called; its name when left out.")
+    title: str = Field(
+        "", max_length=96, pattern=r"^[^\x00]*$", description="What it is called; its name when left out."
+    )
     access: Literal["open", "link"] = Field("link", description="Who may enter: whoever has the address, or a link.")
     others: bool = Field(True, description="Whether one may change what others drew.")
     password: str = Field("", max_length=128, description="Asked of everybody who enters; none when empty.")

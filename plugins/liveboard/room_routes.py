@@ -216,6 +216,8 @@ class RoomRoutes:
     async def _enter(self, request: Request, role: int = VIEW) -> Room:
         try:
             name = request.params["room"]
+            if not access.ROOM_NAME.fullmatch(name):
+                raise NoRoom(name)
             if name not in self.rooms.open and await self.rooms.store.room(name) is None:
                 raise HttpProblem(404, "there is no such room")
             room = await self.rooms.get(name)
