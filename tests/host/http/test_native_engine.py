@@ -231,7 +231,7 @@ async def test_an_app_that_ignores_its_peers_leaving_is_cancelled() -> None:
         finally:
             cancelled.set()
 
-    async with native(app, Limits(websocket_close_s=0.2)) as server:
+    async with native(app) as server:
         async with connected(server):
             pass
         with trio.fail_after(30):
