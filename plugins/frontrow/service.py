@@ -5,6 +5,7 @@ import hmac
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -57,8 +58,8 @@ from plugins.frontrow.wall_clock import WallClock
 
 SALES_WAITING_MAX: Final = 10_000
 """Sales that layer 1 has not been told of yet; when there are more, it is not told: it is a hint, nothing else."""
-SALES_TOLD_MAX: Final = 1000
-"""Seats that layer 1 is told of in one go."""
+SALES_TOLD_MAX: Final = 500
+"""Sales that layer 1 is told of in one go."""
 METRICS_INTERVAL_S: Final = 1.0
 SALE_CLAIMS_MAX: Final = 1000
 """Claims of the public that wait for a statement at one time; the desk puts them together."""
@@ -218,22 +219,24 @@ class FrontRow:
             self.ctx.metrics["sales_untold_total"].inc()
 
     async def _tell_of_sales(self, holds: HoldDesk, holding: Holding) -> None:
-        sold: dict[int, list[int]] = defaultdict(list)
-        async for what, detail in self._sales_to_tell:
-            if isinstance(what, Hold):
-                assert isinstance(detail, str)
-                try:
-                    await holding.forget_counts(what, detail)
-                except (ServiceUnavailable, OutcomeUnknown):
-                    self.ctx.metrics["sales_untold_total"].inc()
-            else:
-                sold[what].extend(map(int, detail))
+        async for first in self._sales_to_tell:
             # What came while layer 1 was told of others is told together.
-            is_last = not self._sales_to_tell.statistics().current_buffer_used
-            if is_last or sum(map(len, sold.values())) >= SALES_TOLD_MAX:
-                for event_id, seats in sold.items():
-                    await holds.mark_sold(event_id, seats)
-                sold.clear()
+            sales = [first]
+            with suppress(trio.WouldBlock):
+                while len(sales) < SALES_TOLD_MAX:
+                    sales.append(self._sales_to_tell.receive_nowait())
+            sold: dict[int, list[int]] = defaultdict(list)
+            for what, detail in sales:
+                if isinstance(what, Hold):
+                    assert isinstance(detail, str)
+                    try:
+                        await holding.forget_counts(what, detail)
+                    except (ServiceUnavailable, OutcomeUnknown):
+                        self.ctx.metrics["sales_untold_total"].inc()
+                else:
+                    sold[what].extend(map(int, detail))
+            for event_id, seats in sold.items():
+                await holds.mark_sold(event_id, seats)
 
     async def _put_samples_on_sale(self) -> None:
         try:
