@@ -25,6 +25,7 @@ from plugins.frontrow.holding import Holding, price_of
 from plugins.frontrow.holds import TAKEN
 from plugins.frontrow.order_store import RETRY_S, Move, NewOrder, Order, OrderStore
 from plugins.frontrow.payments import Payment, PaymentProvider, Refused
+from plugins.frontrow.reports import Report
 from plugins.frontrow.settings import Settings
 from plugins.frontrow.venues import Venues
 
@@ -41,24 +42,6 @@ SOON_S: Final = 1.0
 _SOON: Final = "UPDATE frontrow.orders SET try_at = clock_timestamp() WHERE id = %s AND state = 'held'"
 _AWAY: Final = (ServiceUnavailable, OutcomeUnknown)
 _NOT_DECIDED: Final = (box_office.UNKNOWN, box_office.UNAVAILABLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the provider says of a payment, by a webhook."""
-
-    id: str
-    kind: str
-    payment_id: str
-    order_id: str
-    amount: int
-    authorised: int
-    captured: int
-    refunded: int
-
-    @property
-    def has_money(self) -> bool:
-        return self.kind in ("payment.authorised", "payment.captured")
 
 
 @dataclass(slots=True)
@@ -198,7 +181,7 @@ class Checkout:
         `OutcomeUnknown`, when it is not noted: the provider will report it again.
         """
         self.tally.reports += len(reports)
-        answers = await self.store.move_all([_move_of(report) for report in reports])
+        answers = await self.store.move_all([report.move() for report in reports])
         taken: list[bool | Exception] = []
         for report, answer in zip(reports, answers, strict=True):
             try:
@@ -377,22 +360,6 @@ class Checkout:
             await self.drive(order, payment)
         elif order.left_ms <= 0:
             await self._expire(order)
-
-
-def _move_of(report: Report) -> Move:
-    """Most orders are held still when money comes, or well past it; `_place_money` is for the others."""
-    return Move(
-        report.order_id,
-        event_of_money("held", report.captured) if report.has_money else "money",
-        report.authorised,
-        report.captured,
-        report.refunded,
-        report.payment_id,
-        try_s=RETRY_S,
-        event=report.id,
-        kind=report.kind,
-        amount=report.amount,
-    )
 
 
 def order_document(order: Order) -> dict[str, Any]:

@@ -20,13 +20,14 @@ from host.api import (
     problem_response,
 )
 from plugins.frontrow import problems
-from plugins.frontrow.checkout import Checkout, Report, order_document
+from plugins.frontrow.checkout import Checkout, order_document
 from plugins.frontrow.core.idempotency import fingerprint
 from plugins.frontrow.core.signature import HEADER, problem_of
 from plugins.frontrow.core.tokens import BadToken, decode
 from plugins.frontrow.idempotency import IdempotencyKeys, Key
 from plugins.frontrow.models import OrderAnswer, OrderRequest, PaymentRequest, StrictBody
 from plugins.frontrow.order_store import NoOrder, Order
+from plugins.frontrow.reports import Report
 from plugins.frontrow.sale_routes import KEEP_ANSWER_S, KEY_HEADER, key_of
 from plugins.frontrow.wall_clock import WallClock
 
