@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import trio
@@ -75,14 +74,14 @@ class Stats:
             "models": [{"id": name, "owned_by": owner} for name, owner in current.targets.model_names()],
         }
         if with_latest:
-            document["latest"] = [asdict(record) for record in list(telemetry.latest)[-LATEST_SHOWN:]]
+            document["latest"] = [record._asdict() for record in list(telemetry.latest)[-LATEST_SHOWN:]]
         return document
 
     def since(self, sequence: int) -> tuple[list[dict[str, Any]], int]:
         """The requests that finished after that number, the newest at most, and the number to ask with next."""
         telemetry = self.telemetry
         count = min(telemetry.sequence - sequence, LATEST_SHOWN)
-        records = [asdict(record) for record in list(telemetry.latest)[-count:]] if count > 0 else []
+        records = [record._asdict() for record in list(telemetry.latest)[-count:]] if count > 0 else []
         return records, telemetry.sequence
 
     def _requests(self) -> dict[str, Any]:
