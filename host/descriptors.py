@@ -172,10 +172,11 @@ class Task:
 class Metric:
     """A metric of the plugin, exported as `NAME_OF_PLUGIN_name`; used as `ctx.metrics["name"]`.
 
-    Labels must be bounded sets of values. `buckets` are upper bounds in the metric's unit, for histograms.
+    Labels must be bounded sets of values. `buckets` are upper bounds in the metric's unit, for histograms. Of a
+    "counted_histogram" the plugin counts the buckets itself and shows them now and then (`CountedHistogram.show`).
     """
 
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Literal["counter", "gauge", "histogram", "counted_histogram"]
     name: str
     help: str
     labels: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 The hot path adds to plain integers; `publish` turns them into metrics once a second.
 """
 
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -26,7 +27,7 @@ CACHE_STATES: Final = ("hit", "miss", "coalesced", "bypass")
 def metrics() -> Iterable[Metric]:
     """The metrics, each exported with the prefix `gateway_`."""
     yield Metric("counter", "requests_total", "Requests of clients", ("endpoint", "cache", "status"))
-    yield Metric("histogram", "request_seconds", "From request to the end of its answer", ("cache",), _BUCKETS)
+    yield Metric("counted_histogram", "request_seconds", "From request to the end of its answer", ("cache",), _BUCKETS)
     yield Metric(
         "histogram", "first_token_seconds", "From request to the first token, not from the cache", (), _BUCKETS
     )
@@ -93,7 +94,8 @@ class Telemetry:
         self.sequence = 0
         self.live = Live()
         self.bill: Callable[[str, str, Usage, int], None] = lambda tenant, model, usage, cost: None
-        self._observers = {state: exported["request_seconds"].labels(cache=state) for state in CACHE_STATES}
+        self._buckets = {state: [0] * (len(_BUCKETS) + 1) for state in CACHE_STATES}
+        self._seconds = dict.fromkeys(CACHE_STATES, 0.0)
         self._published: dict[str, Counter[Any]] = {}
 
     def finished(self, record: Record) -> None:
@@ -107,7 +109,9 @@ class Telemetry:
         now = self._now_ms()
         if status == 200:
             self.durations[cache].observe(duration_us, now)
-            self._observers[cache].observe(duration_us / 1e6)
+            seconds = duration_us / 1e6
+            self._buckets[cache][bisect_left(_BUCKETS, seconds)] += 1
+            self._seconds[cache] += seconds
             if record.first_token_us:
                 self.first_tokens.observe(record.first_token_us, now)
                 self._exported["first_token_seconds"].observe(record.first_token_us / 1e6)
@@ -167,6 +171,8 @@ class Telemetry:
                 exported["saved_usd_total"].inc(more / NANO)
             else:
                 exported[name].inc(more)
+        for cached, counts in self._buckets.items():
+            exported["request_seconds"].show(counts, self._seconds[cached], cache=cached)
         exported["in_flight"].set(self.in_flight)
         for name, value in gauges.items():
             exported[name].set(value)
