@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from host.testing import host_process
+from host.testing_servers import fresh_database
 from tests.needs import missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -24,10 +26,15 @@ ARGUMENTS = [
 TIMEOUT_MS = 20_000
 
 
+def find_chromium() -> str | None:
+    """The Chromium of this machine, or the one that `QUARTET_CHROMIUM` names."""
+    return os.environ.get("QUARTET_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests; each page has a context, and so a profile, of its own."""
-    path = os.environ.get("QUARTET_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = find_chromium()
     if path is None:
         missing("there is no Chromium on this machine: apt-get install chromium (or set QUARTET_CHROMIUM)")
     expect.set_options(timeout=TIMEOUT_MS)
@@ -35,6 +42,27 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="package")
+def host_url(
+    postgres_server_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """One host with all systems for all tests that do not need one of their own: a start costs as much as a test.
+
+    Tests leave it well, and do not count on being the first. Its board may be killed as soon as it is up.
+    """
+    data_dir = tmp_path_factory.mktemp("host")
+    with (
+        fresh_database(postgres_server_url) as postgres_url,
+        host_process(
+            postgres_url=postgres_url,
+            redis_url=redis_server_url,
+            data_dir=data_dir,
+            sets=("plugins.liveboard.crash_interval=1ms",),
+        ) as host,
+    ):
+        yield host.url
 
 
 @dataclass

@@ -1,32 +1,16 @@
 """What stands below the stampede: strategies side by side, faults in a live run, invariants, what is on sale."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from host.testing import host_process
 from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.browser
 
 LONG_MS = 120_000
 STRATEGIES = 8
-
-
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with FrontRow alone, on servers that it did not start."""
-    with host_process(
-        {"frontrow": {}},
-        postgres_url=module_postgres_url,
-        redis_url=redis_server_url,
-        data_dir=tmp_path_factory.mktemp("host"),
-    ) as host:
-        yield host.url
 
 
 def open_lab(open_page: Open, tab: str, **options: object) -> Page:

@@ -3,46 +3,22 @@
 import json
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from host.testing import host_process
 from tests.browser.conftest import Open
+from tests.browser.tour import ARENA, THEATRE, event
 
 pytestmark = pytest.mark.browser
 
-THEATRE = "The Late Show"
-ARENA = "Harbour Lights Tour"
 ROW = 20
 
 
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with FrontRow alone, and its samples on sale."""
-    data_dir: Path = tmp_path_factory.mktemp("host")
-    plugins = {"frontrow": {}}
-    with host_process(plugins, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir) as host:
-        for _ in range(600):
-            if {THEATRE, ARENA} <= {event["name"] for event in events(host.url)}:
-                break
-            time.sleep(0.1)
-        yield host.url
-
-
-def events(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.get(f"{url}/api/frontrow/events").json()["events"]
-    return found
-
-
 def event_path(url: str, name: str) -> str:
-    return f"/frontrow/events/{next(event['id'] for event in events(url) if event['name'] == name)}"
+    return f"/frontrow/events/{event(url, name)['id']}"
 
 
 def new_event(url: str, sample: str = "theatre") -> int:
@@ -298,14 +274,6 @@ def test_box_office_fits_a_phone(open_page: Open, host_url: str, name: str) -> N
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("button", name="Give back").click()
     expect(said(page)).to_contain_text("Given back")
-
-
-def test_first_load_is_light(open_page: Open, host_url: str) -> None:
-    opened = open_page(event_path(host_url, THEATRE))
-    ready(opened.page)
-    parts = [request for request in opened.requests if request.resource_type != "fetch"]
-    found = {request.url: len(httpx.get(request.url, headers={"accept": "text/html,*/*"}).content) for request in parts}
-    assert sum(found.values()) < 150_000, found
 
 
 def make_room(url: str, event_id: int, **room: float) -> None:

@@ -1,18 +1,15 @@
 """Four Chromium pages draw at random while the host is killed under them, and end with the same pixels and digest."""
 
-import os
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from random import Random
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from host.testing import HostProcess, host_process
+from host.testing import host_process
 from tests.browser.conftest import Open
+from tests.browser.killed_host import CUT_OFF, KilledHost
 
 pytestmark = pytest.mark.browser
 
@@ -20,30 +17,6 @@ PAGES = 4
 ROUNDS = 7
 KILLED_AT = {1, 4}
 PATIENCE_MS = 60_000
-# What a page says on its console while its host is dead.
-CUT_OFF = ("WebSocket connection to", "Failed to load resource", "net::ERR_")
-
-
-class KilledHost:
-    """A host that is started again at its address after each kill. `start` takes items for `--set`."""
-
-    def __init__(self, start: Callable[[tuple[str, ...]], AbstractContextManager[HostProcess]]) -> None:
-        self._start = start
-        self._running = start(())
-        self.host = self._running.__enter__()
-        self._port = urlsplit(self.host.url).port
-
-    def kill(self) -> None:
-        os.kill(self.host.pid, signal.SIGKILL)
-        self.host.wait()
-        self.stop()
-
-    def start_again(self) -> None:
-        self._running = self._start((f"server.port={self._port}",))
-        self.host = self._running.__enter__()
-
-    def stop(self) -> None:
-        self._running.__exit__(None, None, None)
 
 
 @pytest.fixture

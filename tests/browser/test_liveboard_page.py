@@ -1,28 +1,14 @@
 """The board as visitors see it: two draw and come to one digest, a reload keeps it, faults do no lasting harm."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
-from host.testing import host_process
 from tests.browser.conftest import Open
 from tests.browser.liveboard import BOARD, draw, enter, expect_revision, picture
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with Liveboard alone."""
-    data_dir = tmp_path_factory.mktemp("host")
-    with host_process(
-        {"liveboard": {}}, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir
-    ) as host:
-        yield host.url
 
 
 def test_two_draw_and_both_show_one_digest(open_page: Open) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,10 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from host.testing import host_process
 from tests.browser.conftest import Open
 from tests.browser.liveboard import BOARD, choose, draw, enter, expect_revision, picture
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with Liveboard alone."""
-    data_dir = tmp_path_factory.mktemp("host")
-    with host_process(
-        {"liveboard": {"crash_interval": 0.001}},
-        postgres_url=module_postgres_url,
-        redis_url=redis_server_url,
-        data_dir=data_dir,
-    ) as host:
-        yield host.url
 
 
 def make_room(host_url: str, **wish: object) -> Any:
@@ -162,7 +145,7 @@ def test_reload_in_the_middle_of_a_stroke_keeps_what_was_drawn_of_it(open_page: 
 
 
 def test_board_is_listed_in_words_and_what_others_do_is_said(open_page: Open) -> None:
-    page, other = enter(open_page, "words"), enter(open_page, "words")
+    page, other = enter(open_page, "listed"), enter(open_page, "listed")
     choose(page, "listing")
     expect(page.locator("#listing-count")).to_have_text("Nothing is on the board.")
     other.keyboard.press("r")

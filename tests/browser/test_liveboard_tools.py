@@ -3,13 +3,11 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from host.testing import host_process
 from tests.browser.conftest import Open
 from tests.browser.liveboard import BOARD, choose, draw, enter, expect_revision, other_picture, picture
 
@@ -18,18 +16,6 @@ pytestmark = pytest.mark.browser
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg=="
 )
-
-
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with Liveboard alone."""
-    data_dir = tmp_path_factory.mktemp("host")
-    with host_process(
-        {"liveboard": {}}, postgres_url=module_postgres_url, redis_url=redis_server_url, data_dir=data_dir
-    ) as host:
-        yield host.url
 
 
 def paste(page: Page, name: str, data: bytes, kind: str) -> None:

@@ -1,41 +1,13 @@
 """The deep dives in a real browser: no error on any of them, small, and their demonstrations work in place."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from host.http.writing import ARTICLES
-from host.testing import host_process
 from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.browser
-
-FIRST_LOAD_BYTES_MAX = 150_000
-
-
-@pytest.fixture(scope="module")
-def host_url(
-    module_postgres_url: str, redis_server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A host with all systems, whose board may be killed as soon as it is up."""
-    urls = {"postgres_url": module_postgres_url, "redis_url": redis_server_url}
-    sets = ("plugins.liveboard.crash_interval=1ms",)
-    with host_process(**urls, data_dir=tmp_path_factory.mktemp("host"), sets=sets) as host:
-        yield host.url
-
-
-def test_articles_open_without_an_error_are_small_and_fit_a_phone(open_page: Open) -> None:
-    for path in ("/writing", *(f"/writing/{article.slug}" for article in ARTICLES)):
-        visit = open_page(path)
-        page = visit.page
-        expect(page.locator(".link-state")).to_have_text("live")
-        assert page.locator("h1").count() == 1
-        loaded = [request for request in visit.requests if not request.url.endswith("/events") and request.response()]
-        assert sum(request.sizes()["responseBodySize"] for request in loaded) < FIRST_LOAD_BYTES_MAX
-        page.set_viewport_size({"width": 360, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
 def test_a_claim_leads_to_the_line_that_proves_it(open_page: Open) -> None:

@@ -109,7 +109,7 @@ export function explain(error) {
     return { headline: "The page itself failed", detail: String(error), next: "Reload it, and report this if it comes back." };
   }
   const wait = error.retryAfter_ms === null ? "" : ` in ${Math.max(1, Math.round(error.retryAfter_ms / 1000))} s`;
-  const said = error.detail || error.title;
+  const said = sentence(error.detail || error.title);
   switch (error.kind) {
     case "offline":
       return {
@@ -129,7 +129,7 @@ export function explain(error) {
   }
   if (error.status === 429) return { headline: "Too much at once", detail: said, next: `Try again${wait}.` };
   if (error.status === 401 || error.status === 403) {
-    return { headline: "Not allowed from here", detail: said, next: "Off loopback this needs the admin token." };
+    return { headline: "Not allowed from here", detail: said, next: "On the host's own machine no token is needed." };
   }
   if (error.status === 404) return { headline: "There is no such thing", detail: said, next: "It may have been pruned." };
   if (error.status >= 400 && error.status < 500) {
@@ -137,6 +137,15 @@ export function explain(error) {
   }
   const id = error.request_id === "" ? "" : ` Its log has the details under request ${error.request_id}.`;
   return { headline: "The host failed at this", detail: said, next: `Try again.${id}` };
+}
+
+/**
+ * What the host says is put between sentences.
+ * @param {string} words
+ */
+function sentence(words) {
+  const begun = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /**

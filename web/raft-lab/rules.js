@@ -27,7 +27,7 @@ export async function showRules(showProblem) {
 function row({ name, without, source, bug, url }) {
   const said = html("p", { class: "small said", role: "status" });
   const wish = html("span", {}, "Leave it out");
-  const button = html("button", { type: "button", class: "button button-fault button-small" }, wish, html("span", { class: "visually-hidden" }, `: ${name}`));
+  const button = html("button", { type: "button", class: "button button-fault button-small" }, wish, html("span", { class: "visually-hidden" }, name));
   let isSearching = false;
   button.addEventListener("click", () => {
     isSearching = !isSearching;

@@ -14,6 +14,7 @@ class SiteHeader extends HTMLElement {
   #banner = null;
 
   connectedCallback() {
+    this.#showWhereOneIs();
     this.#unfollow = follow({
       onOverview: (overview) => {
         for (const plugin of overview.host.plugins) this.#mark(plugin.name, plugin.state);
@@ -26,6 +27,15 @@ class SiteHeader extends HTMLElement {
     this.#unfollow?.();
     clearInterval(this.#countdown);
     this.#banner?.remove();
+  }
+
+  /** On a phone the pages stand in one row, of which not all is in sight. */
+  #showWhereOneIs() {
+    const list = this.querySelector(".site-nav ul");
+    const here = list?.querySelector("[aria-current=page]");
+    if (!list || !here) return;
+    const [frame, place] = [list.getBoundingClientRect(), here.getBoundingClientRect()];
+    if (place.right > frame.right) list.scrollLeft += place.left - frame.left - (frame.width - place.width) / 2;
   }
 
   /**
