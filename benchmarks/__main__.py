@@ -25,7 +25,7 @@ def measure(entries: list[Entry], known: Measurements | None, *, is_quick: bool,
     """Run them and write what is found beside what is known; whether all went well."""
     found = {each.name: each for each in known.benchmarks} if known else {}
     report = Measurements(machine=machine(), versions=versions(), benchmarks=())
-    if known and (known.machine, known.versions) != (report.machine, report.versions):
+    if known and not is_same_place(known, report):
         say("the machine, or a version, is another than in the last run: what that has measured is left out")
         found = {}
     went_well = True
@@ -37,6 +37,12 @@ def measure(entries: list[Entry], known: Measurements | None, *, is_quick: bool,
         ordered = tuple(found[each.name] for each in CATALOGUE if each.name in found)
         write(report.model_copy(update={"benchmarks": ordered}), folder)
     return went_well
+
+
+def is_same_place(known: Measurements, now: Measurements) -> bool:
+    """Whether figures of both may stand in one report. A peer that was installed since then changes nothing."""
+    shared = known.versions.keys() & now.versions.keys()
+    return known.machine == now.machine and all(known.versions[name] == now.versions[name] for name in shared)
 
 
 def reread(known: Measurements) -> Measurements:

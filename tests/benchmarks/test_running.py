@@ -122,6 +122,12 @@ def test_a_run_is_read_again_by_the_catalogue_of_today(monkeypatch: pytest.Monke
     assert (found.at, found.output) == (known.benchmarks[0].at, printed())
 
 
+def test_a_peer_installed_since_leaves_what_is_known_and_another_version_does_not() -> None:
+    known = measured(printed())
+    assert command.is_same_place(known, known.model_copy(update={"versions": {"Python": "3.11.7", "LiteLLM": "1"}}))
+    assert not command.is_same_place(known, known.model_copy(update={"versions": {"Python": "3.12.1"}}))
+
+
 def _run_all_but(broken: str) -> object:
     def run(entry: object, *, is_quick: bool) -> Benchmark:
         name = entry.name  # type: ignore[attr-defined]
