@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := $(if $(filter command,$(origin PYTHON)),.venv-$(notdir $(PYTHON)),.venv)
 BIN := $(VENV)/bin
 
-.PHONY: run test test-pythons test-hypercorn lint setup bench bench-peers clean autobahn
+.PHONY: run test test-pythons test-hypercorn lint setup bench bench-peers clean autobahn audit soak
 
 ## run: set everything up and serve the site on an embedded Postgres and Redis
 run: setup
@@ -30,6 +30,14 @@ lint: setup
 	@if command -v npm >/dev/null; then \
 	  { test -x node_modules/.bin/tsc || npm install --silent --no-audit --no-fund; } && node_modules/.bin/tsc -p tsconfig.json; \
 	else echo "NOT RUN: the types of the pages' scripts are not checked, for there is no npm here"; fi
+
+## audit: whether pins fit, licences are allowed and nothing installed has a known vulnerability
+audit: setup
+	@$(BIN)/python -m tests.audit
+
+## soak: ten minutes of load on all plugins while things are broken at random; writes docs/soak.md
+soak: setup
+	@$(BIN)/python -m tests.soak --minutes 10 --report docs/soak.md
 
 ## autobahn: Autobahn's WebSocket test suite against the native engine, summary in docs/autobahn.md (needs CPython 2.7)
 autobahn: setup
