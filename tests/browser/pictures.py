@@ -28,6 +28,7 @@ SCHEMES = ("light", "dark")
 QUALITY = 80
 BUYERS = 400
 SETTLE_MS = 600
+PATIENCE_MS = 60_000
 CALM = ("plugins.raft.election_timeout=0.6",)
 """A machine that is busy must not unseat the leader of the picture."""
 
@@ -41,6 +42,7 @@ def main() -> None:
         host_process(data_dir=Path(folder), sets=CALM) as host,
         sync_playwright() as playwright,
     ):
+        expect.set_options(timeout=PATIENCE_MS)
         sell_some(host.url)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         for stop in STOPS:
@@ -115,13 +117,13 @@ def seat_ids(url: str, event_id: int) -> list[int]:
 
 def see_the_replay_out(page: Page) -> None:
     stampede(page)
-    expect(page.locator("[data-moment=waiting]")).to_have_text("0", timeout=60_000)
+    expect(page.locator("[data-moment=waiting]")).to_have_text("0")
 
 
 def kill_the_primary(page: Page) -> None:
     expect(page.locator("#phase")).to_have_text("Live: every spark is a request.")
     page.get_by_role("button", name="Kill the primary under load").click()
-    expect(page.locator("gateway-proof verdict-mark")).to_have_text("Holds", timeout=60_000)
+    expect(page.locator("gateway-proof verdict-mark")).to_have_text("Holds")
     # Something to be seen on its way.
     page.locator(".break").scroll_into_view_if_needed()
     page.get_by_role("button", name="Send a steady stream").click()
