@@ -26,6 +26,8 @@ OUTCOMES = {
     "gateway": r"^\d+ of 600 requests answered, 0 failed",
 }
 """What a card says of a proof that holds."""
+WITHOUT_LEADER = (409, 503)
+"""How the lab refuses to kill a leader that there is not, on a machine so busy that it has lost its own."""
 
 
 def _nothing(page: Page) -> None:
@@ -34,13 +36,16 @@ def _nothing(page: Page) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A page: its name, its route, where an example of it is on a host, and what brings its content up."""
+    """A page: its name, its route, where an example of it is on a host, and what brings its content up.
+
+    `refusals` are statuses that it may be answered with, and that Chromium then tells on its console.
+    """
 
     name: str
     route: str
     find: Callable[[str], str] | None = None
     use: Callable[[Page], None] = _nothing
-    answers: int = 200
+    refusals: tuple[int, ...] = ()
 
     def at(self, url: str) -> str:
         """The path of an example on the host at `url`, made there if need be."""
@@ -164,7 +169,7 @@ def _always(path: str) -> Callable[[str], str]:
 
 
 STOPS = (
-    Stop("overview", "/", use=prove_all),
+    Stop("overview", "/", use=prove_all, refusals=WITHOUT_LEADER),
     Stop("frontrow", "/frontrow", use=stampede),
     Stop("frontrow-run", "/frontrow/runs/{run_id}", _run),
     Stop("frontrow-theatre", "/frontrow/events/{event_id}", _event(THEATRE), hold_the_best),
@@ -176,12 +181,17 @@ STOPS = (
     Stop("gateway", "/gateway", use=gateway_at_work),
     Stop("writing", "/writing"),
     *(
-        Stop(f"writing-{article.slug}", f"/writing/{article.slug}", use=prove_own if article.voice else _nothing)
+        Stop(
+            f"writing-{article.slug}",
+            f"/writing/{article.slug}",
+            use=prove_own if article.voice else _nothing,
+            refusals=WITHOUT_LEADER,
+        )
         for article in ARTICLES
     ),
     Stop("source", "/writing/source/{path:path}", _always("/writing/source/host/plugin_run.py")),
     Stop("benchmarks", "/benchmarks"),
     Stop("host", "/-/plugins"),
     Stop("api", "/-/docs", use=api_opened),
-    Stop("problem", "/{nowhere}", _always("/nowhere"), answers=404),
+    Stop("problem", "/{nowhere}", _always("/nowhere"), refusals=(404,)),
 )
