@@ -1,8 +1,15 @@
 """Hosts, origins, content types, CORS and the admin token, as tables."""
 
+import ast
+import hmac
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from host.errors import HttpProblem
+from host.http import security
 from host.http.security import (
     Policy,
     admin_guard,
@@ -13,6 +20,8 @@ from host.http.security import (
     is_same_origin,
     preflight,
 )
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -224,3 +233,56 @@ def test_admin_elsewhere_without_a_configured_token_is_nobody() -> None:
     for token in (None, ""):
         with pytest.raises(HttpProblem, match="403"):
             admin_guard(token, loopback=False)(scope((b"authorization", b"Bearer ")))
+
+
+def test_the_admin_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(shown: bytes, expected: bytes) -> bool:
+        compared.append((shown, expected))
+        return hmac.compare_digest(shown, expected)
+
+    monkeypatch.setattr(security, "hmac", SimpleNamespace(compare_digest=compare))
+    authorize = admin_guard("secret", loopback=False)
+    authorize(scope((b"authorization", b"Bearer secret")))
+    for shown in (b"s", b"secre", b"secretly", b"\xff"):
+        with pytest.raises(HttpProblem, match="403"):
+            authorize(scope((b"authorization", b"Bearer " + shown)))
+    assert compared == [(shown, b"secret") for shown in (b"secret", b"s", b"secre", b"secretly", b"\xff")]
+
+
+SECRETS = re.compile(r"token|secret|signature|password|expected|shown|mac\b", re.IGNORECASE)
+
+
+def secrets_compared(source: str) -> list[str]:
+    """The comparisons by == or != in code that authenticates, in which something has the name of a secret."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare) and any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops):
+            sides = [node.left, *node.comparators]
+            if any(isinstance(side, ast.Constant) for side in sides):
+                continue
+            text = ast.unparse(node)
+            if SECRETS.search(text):
+                found.append(text)
+    return found
+
+
+AUTHENTICATING = (
+    "host/http/security.py",
+    "host/secret.py",
+    "plugins/frontrow/core/signature.py",
+    "plugins/frontrow/core/tokens.py",
+    "plugins/gateway/keys.py",
+    "plugins/liveboard/access.py",
+)
+
+
+@pytest.mark.parametrize("path", AUTHENTICATING)
+def test_no_secret_is_compared_by_its_first_difference(path: str) -> None:
+    assert secrets_compared((ROOT / path).read_text()) == []
+
+
+def test_such_a_comparison_is_found() -> None:
+    assert secrets_compared("if shown == expected: ...") == ["shown == expected"]
+    assert secrets_compared("if hmac.compare_digest(shown, expected): ...") == []
