@@ -18,17 +18,13 @@ OPERATIONS: Final = (
         request=ChaosRequest,
         responses={
             200: ChaosAnswer,
-            400: "Malformed JSON",
-            401: "No admin token",
-            403: "Not the admin token",
             404: "No such fault",
             409: "The servers are not this host's own to break",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not a stampede that this host runs",
             429: "Another fault, or too many stampedes, are under way",
             503: "The database is away",
         },
+        admin=True,
     ),
 )
 

@@ -24,9 +24,6 @@ OPERATIONS: Final = (
         request=ComparisonRequest,
         responses={
             202: ComparisonAnswer,
-            400: "Malformed JSON",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not a comparison that this host runs",
             429: "Another comparison is under way",
             503: _AWAY,

@@ -38,7 +38,7 @@ EVENTS_MAX: Final = 200
 """Events in one report."""
 
 _AWAY: Final = "The database is away; asking again is safe"
-_BODY: Final = {400: "Malformed JSON or Idempotency-Key", 413: "Too large", 415: "Not JSON"}
+_KEYED: Final = {400: "Malformed JSON or Idempotency-Key"}
 
 OPERATIONS: Final = (
     Operation(
@@ -47,7 +47,7 @@ OPERATIONS: Final = (
         "Make the order of a hold: it is lengthened once, by the time to pay",
         request=OrderRequest,
         parameters=(KEY_HEADER,),
-        responses=_BODY
+        responses=_KEYED
         | {
             201: OrderAnswer,
             404: "Not a token of this box office",
@@ -71,7 +71,7 @@ OPERATIONS: Final = (
         "Pay an order (the provider that ships is simulated: no money moves)",
         request=PaymentRequest,
         parameters=(KEY_HEADER,),
-        responses=_BODY
+        responses=_KEYED
         | {
             200: OrderAnswer,
             202: "Not decided yet: ask at Location",
@@ -91,8 +91,6 @@ OPERATIONS: Final = (
             400: "Not a report",
             401: "Not signed by the provider",
             404: "Not our order",
-            413: "Too large",
-            415: "Not JSON",
             503: _AWAY,
         },
     ),

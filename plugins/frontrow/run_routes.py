@@ -52,9 +52,6 @@ OPERATIONS: Final = (
         responses={
             200: RunResult,
             202: RunStarted,
-            400: "Malformed JSON",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not a stampede that this host runs",
             429: "Other stampedes are under way",
             503: _AWAY,

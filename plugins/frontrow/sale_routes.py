@@ -66,8 +66,6 @@ OPERATIONS: Final = (
             404: "No such event, or no such area",
             409: "Type “sold”, “blocked” and “limit” are final; “held” may be tried again after Retry-After, "
             "“not-on-sale” when the sale is open",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not a hold, or the Idempotency-Key belongs to another request",
             503: _AWAY,
         },
@@ -91,8 +89,6 @@ OPERATIONS: Final = (
             402: "It has a price: make an order at /api/frontrow/orders",
             404: "Not a token of this box office",
             409: "Type “sold”, “hold-lost”, “limit” or, while the first request is under way, “in-flight”",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not a booking, or the Idempotency-Key belongs to another request",
             503: _AWAY,
         },

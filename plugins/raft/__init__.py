@@ -54,7 +54,7 @@ def quartet_setup(ctx: PluginContext) -> RaftLab:
 @hookimpl
 def quartet_routes(ctx: PluginContext, state: RaftLab) -> Iterable[Mount | Page]:
     """The API, and the page."""
-    operations = routes.OPERATIONS + kv_routes.operations(f"{routes.API}/kv")
+    operations = routes.OPERATIONS + kv_routes.operations(f"{routes.API}/kv", admin=True)
     operations += rule_routes.operations(f"{routes.API}/rules")
     yield Mount(routes.API, state.router, operations, body_bytes_max=BODY_BYTES_MAX)
     yield Mount(routes.FAILOVER, state.router, (routes.FAILOVER_OPERATION,), body_bytes_max=BODY_BYTES_MAX)

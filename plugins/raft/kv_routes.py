@@ -61,19 +61,18 @@ _SESSION: Final = (
 )
 
 
-def operations(prefix: str) -> tuple[Operation, ...]:
-    """The descriptions for the API document."""
+def operations(prefix: str, *, admin: bool) -> tuple[Operation, ...]:
+    """The descriptions for the API document; `admin` says whether changes need the admin token off loopback."""
     bad: dict[int, str | type[BaseModel]] = {422: "Not a key, a node or a session", 429: "Too much", 503: _UNAVAILABLE}
     conflict = {409: "The session is not known or has gone on, the node is down, or the expected value is not there"}
     return (
-        Operation("POST", f"{prefix}/sessions", "Open a session", parameters=(_NODE,),
+        Operation("POST", f"{prefix}/sessions", "Open a session", parameters=(_NODE,), admin=admin,
                   responses={201: SessionAnswer, 409: "The node is down", **bad}),
         Operation("GET", f"{prefix}/{{key}}", "Read a key, linearizably", parameters=(_NODE, _STALE),
                   responses={200: KeyAnswer, 404: "No such key", 409: "The node is down", **bad}),
         Operation("PUT", f"{prefix}/{{key}}", "Write a key", request=PutRequest, parameters=(_NODE, *_SESSION),
-                  responses={200: KeyAnswer, 400: "Malformed JSON", 413: "Too large", 415: "Not JSON",
-                             **conflict, **bad}),
-        Operation("DELETE", f"{prefix}/{{key}}", "Delete a key", parameters=(_NODE, *_SESSION),
+                  admin=admin, responses={200: KeyAnswer, **conflict, **bad}),
+        Operation("DELETE", f"{prefix}/{{key}}", "Delete a key", parameters=(_NODE, *_SESSION), admin=admin,
                   responses={200: KeyAnswer, 404: "No such key", **conflict, **bad}),
     )  # fmt: skip
 

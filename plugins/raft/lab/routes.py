@@ -64,7 +64,6 @@ class _StateQuery(BaseModel):
 
 
 _BUSY: Final = "The lab is shared, and too much is asked of it (Retry-After)"
-_ADMIN: Final[dict[int, str | type[BaseModel]]] = {401: "Off loopback, without a token", 403: "Not the admin token"}
 _NO_RECORDING: Final = "No such recording, or it is older than those that are kept"
 _BAD_RECORDING: Final = "Not a recording of this version of the lab"
 _DOWN: Final = "Nobody leads a majority now (Retry-After), or the outcome is unknown (type “unknown”)"
@@ -84,11 +83,7 @@ OPERATIONS: Final = (
         request=actions.Wish,
         responses={
             200: actions.ActionResult,
-            400: "Malformed JSON",
-            **_ADMIN,
             409: "It cannot be done now; `detail` says why",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not an action, or no such node",
             429: _BUSY,
             503: _DOWN,
@@ -103,9 +98,6 @@ OPERATIONS: Final = (
         request=RecordRequest,
         responses={
             201: "The recording",
-            400: "Malformed JSON",
-            413: "Too large",
-            415: "Not JSON",
             422: "Not so long",
             429: _BUSY,
         },
@@ -147,10 +139,7 @@ OPERATIONS: Final = (
         request=BranchRequest,
         responses={
             201: "The branch, a recording of its own, replayed",
-            400: "Malformed JSON",
             404: _NO_RECORDING,
-            413: "Too large",
-            415: "Not JSON",
             422: "No such step or node, or not a branch",
             429: _BUSY,
         },
@@ -162,9 +151,7 @@ FAILOVER_OPERATION: Final = Operation(
     "Kill the leader, wait for the next, and read what was written",
     responses={
         200: FailoverResult,
-        **_ADMIN,
         409: "The leader is being killed by somebody else",
-        415: "Not JSON",
         429: _BUSY,
         503: _DOWN,
     },
@@ -176,7 +163,6 @@ REPLAY_OPERATION: Final = Operation(
     "Replay the file of a recording",
     responses={
         200: "The replay",
-        413: "Too large",
         415: "Not application/octet-stream",
         422: _BAD_RECORDING,
         429: _BUSY,

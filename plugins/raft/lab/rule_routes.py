@@ -53,10 +53,7 @@ def operations(prefix: str) -> tuple[Operation, ...]:
             request=SearchRequest,
             responses={
                 200: SearchResult,
-                400: "Malformed JSON",
                 404: "No such rule",
-                413: "Too large",
-                415: "Not JSON",
                 422: "Not a seed",
                 429: "The lab is shared, and too much is asked of it (Retry-After)",
             },

@@ -96,12 +96,15 @@ async def test_every_answer_is_one_that_the_document_tells_of(shop, front_row):
     draw = Draw(20, document, ids)
     operations = [each for mount in mounts for each in mount.operations if not STREAMS_AND_RACES.search(each.path)]
     assert len(operations) > 35
+    documented = {
+        (method, path): each["responses"] for path, item in document["paths"].items() for method, each in item.items()
+    }
     heard = set()
     for operation in operations:
         for _ in range(EXAMPLES):
             answer = await send(shop.client, draw, operation)
             heard.add(answer.status_code)
-            check(operation, answer)
+            check(operation, documented[operation.method.lower(), operation.path], answer)
     assert {200, 201, 204, 400, 402, 404, 409, 422} <= heard, f"the lot reaches {heard}"
 
 
@@ -132,11 +135,11 @@ async def send(client, draw, operation):
         raise AssertionError(f"{operation.method} {path} {query} {content[:300] if content else b''!r}") from error
 
 
-def check(operation, answer):
+def check(operation, documented, answer):
     request = answer.request
     told = f"{request.method} {request.url}: {request.content[:300]!r} → {answer.status_code} {answer.text[:300]}"
     assert answer.status_code < 500, told
-    assert answer.status_code in operation.responses, f"not documented: {told}"
+    assert str(answer.status_code) in documented, f"not documented: {told}"
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json", told
         problem = answer.json()
