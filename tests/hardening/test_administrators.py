@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-UNHARMING_PARAMETER = "0"
+PARAMETER = "0"
 STRANGER = {"x-forwarded-for": "203.0.113.7"}
 REFUSAL = "admin token"
 
@@ -16,7 +16,7 @@ def test_strangers_are_refused_what_is_marked_and_nothing_else(http: httpx.Clien
         for method, operation in item.items():
             if "security" in operation:
                 marked.add((method, path))
-            url = re.sub(r"\{\w+\}", UNHARMING_PARAMETER, path)
+            url = re.sub(r"\{\w+\}", PARAMETER, path)
             body = {} if method == "get" else {"json": {}}
             # Only the head of the answer is read: some are streams without end.
             with http.stream(method, url, headers=STRANGER, **body) as answer:
