@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from host.http.writing import ARTICLES
 from tests.browser.axe import Axe
 from tests.browser.conftest import TIMEOUT_MS, Visit, watch
 from tests.browser.network import Traffic
@@ -21,8 +22,9 @@ from tests.browser.tour import STOPS, Stop, ready
 
 pytestmark = pytest.mark.browser
 
-OF_ITS_OWN = [stop for stop in STOPS if not stop.route.startswith("/writing/") or stop.name == "writing-trio-host"]
-"""Those that differ in more than their text: the articles have one script and one frame."""
+LIKE_ANOTHER = {"frontrow-arena", "liveboard", *(f"writing-{article.slug}" for article in ARTICLES[:-1])}
+"""What has the script and the frame of another stop: the same page with other content."""
+OF_ITS_OWN = [stop for stop in STOPS if stop.name not in LIKE_ANOTHER]
 of_its_own = pytest.mark.parametrize("arrival", OF_ITS_OWN, indirect=True, ids=lambda stop: stop.name)
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 WIDTHS = (360, 768, 1280, 1920, 3840)
