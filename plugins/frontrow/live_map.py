@@ -15,7 +15,7 @@ from typing import Any, Final
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
-from host.api import EventStream, OutcomeUnknown, ServiceUnavailable, encode_event
+from host.api import EventStream, OutcomeUnknown, encode_event
 from plugins.frontrow.core.house import SOLD, STATE_LETTERS
 from plugins.frontrow.live_house import LiveHouse, LiveHouses
 from plugins.frontrow.map_feed import AWAY, MapFeed
@@ -130,11 +130,17 @@ class LiveMaps:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
 
     async def watch(self, event_id: int, stream: EventStream, last_seen: str) -> None:
-        """Send the map and what becomes of it until the watcher leaves. The event must exist."""
+        """Send the map and what becomes of it until the watcher leaves, or the plugin ends. The event must exist."""
         watched = await self._begin(event_id)
+        if watched is None:
+            # The stream has begun: it ends, and the watcher comes back to whoever serves next.
+            return
         watched.watchers += 1
         try:
             version = parse_version(last_seen)
@@ -153,11 +159,10 @@ class LiveMaps:
             if not watched.watchers:
                 watched.idle.set()
 
-    async def _begin(self, event_id: int) -> Watched:
+    async def _begin(self, event_id: int) -> Watched | None:
+        """The map, which is read from now on; None when the plugin ends."""
         watched = self._watched.get(event_id)
         if watched is None:
-            if self._nursery is None:
-                raise ServiceUnavailable("the plugin is stopping")
             live = await self._houses.get(event_id)
             assert live is not None, "the route has looked"
             watched = self._watched.get(event_id)
@@ -165,8 +170,9 @@ class LiveMaps:
                 live.found.clear()
                 watched = self._watched[event_id] = Watched(live, free=live.free())
                 await self._catch_up(watched)
-                self._nursery.start_soon(self._read_on, watched)
-        return watched
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._read_on, watched)
+        return watched if self._nursery is not None else None
 
     async def _catch_up(self, watched: Watched) -> None:
         try:

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from plugins.frontrow.core.house import SOLD
-from plugins.frontrow.live_map import FRAMES_KEPT, WAVE, Watched, parse_version
+from plugins.frontrow.live_map import FRAMES_KEPT, WAVE, LiveMaps, Watched, parse_version
 from tests.plugins.frontrow.conftest import eventually, open_front_row
 from tests.plugins.frontrow.houses import hold
 from tests.plugins.frontrow.test_checkout import Shop, opened
@@ -298,3 +298,24 @@ async def test_what_nobody_said_is_found_by_reading_anew(shop, nursery):
 
 async def test_map_of_no_event_is_404(shop):
     assert (await shop.client.get("/api/frontrow/events/99/changes")).status_code == 404
+
+
+async def test_watcher_that_comes_while_the_plugin_ends_is_let_go(shop):
+    front_row = shop.front_row
+    asked, ended = trio.Event(), trio.Event()
+
+    class Feed:
+        async def end(self, event_id):
+            asked.set()
+            await ended.wait()
+            return "0-0"
+
+    maps = LiveMaps(front_row.maps._houses, Feed())
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as plugin:
+            await plugin.start(maps.run)
+            nursery.start_soon(maps.watch, shop.event_id, None, "")
+            await asked.wait()
+            plugin.cancel_scope.cancel()
+        ended.set()
+    assert maps.watchers == 0
