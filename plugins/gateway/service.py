@@ -137,13 +137,13 @@ class Gateway:
         counts = self.telemetry.requests
         total = sum(counts.values())
         hits = sum(count for (_, cache, _), count in counts.items() if cache in ("hit", "coalesced"))
-        percentiles = self.telemetry.percentiles_ms()
+        hit_p50_ms = self.telemetry.percentiles_ms()["hit"]["p50"]
         at = time.time()
         return [
             Figure("requests", total, "", at),
             Figure("served from the cache", round(100 * hits / total, 1) if total else None, "%", at),
-            Figure("hit, median", percentiles["hit"]["p50"], "ms", at),
-            Figure("miss, 99th percentile", percentiles["miss"]["p99"], "ms", at),
+            Figure("hit, median", hit_p50_ms, "ms", at),
+            Figure("from a provider, 99th percentile", self.telemetry.provider_p99_ms(), "ms", at),
         ]
 
     def _retries_refused(self) -> int:

@@ -179,6 +179,11 @@ class Telemetry:
         for provider, state in breakers.items():
             exported["breaker_state"].labels(provider=provider).set(state)
 
+    def provider_p99_ms(self) -> float | None:
+        """The 99th percentile of the last minute's answers that came from a provider, the cache asked or not."""
+        [p99_us] = self.durations["miss"].percentiles([0.99], self._now_ms(), self.durations["bypass"])
+        return None if p99_us is None else round(p99_us / 1000, 3)
+
     def percentiles_ms(self) -> dict[str, dict[str, float | None]]:
         """Median and 99th percentile of the last minute, in milliseconds."""
         now = self._now_ms()

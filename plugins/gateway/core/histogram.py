@@ -37,14 +37,12 @@ class RollingHistogram:
         self._newest_counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.count += 1
 
-    def percentiles(self, shares: Sequence[float], now_ms: int) -> list[float | None]:
-        """The values in microseconds below which these shares (0 to 1) lie; None when there is nothing recent."""
-        newest = now_ms // self._slot_ms
-        live = [
-            counts
-            for counts, epoch in zip(self._counts, self._epochs, strict=True)
-            if epoch >= 0 and newest - epoch < len(self._epochs)
-        ]
+    def percentiles(self, shares: Sequence[float], now_ms: int, *others: "RollingHistogram") -> list[float | None]:
+        """The values in microseconds below which these shares (0 to 1) lie; None when there is nothing recent.
+
+        With `others`, of all of them taken together.
+        """
+        live = [counts for each in (self, *others) for counts in each._live(now_ms)]
         merged = [sum(column) for column in zip(*live, strict=True)] if live else []
         total = sum(merged)
         if not total:
@@ -59,3 +57,11 @@ class RollingHistogram:
                     found.append(math.exp((bucket + 0.5) / _SCALE))
                     break
         return found
+
+    def _live(self, now_ms: int) -> list[list[int]]:
+        newest = now_ms // self._slot_ms
+        return [
+            counts
+            for counts, epoch in zip(self._counts, self._epochs, strict=True)
+            if epoch >= 0 and newest - epoch < len(self._epochs)
+        ]
