@@ -23,6 +23,8 @@ import select
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -183,32 +185,48 @@ def _send_at_pace(listener: socket.socket, connections: int, piece: bytes, inter
         time.sleep(max(due - time.monotonic(), 0))
 
 
+def port_of(host: Any) -> int:
+    """Where it listens."""
+    return int(host.url.rpartition(":")[2])
+
+
+@contextmanager
+def sale(host: Any, at_once: int) -> Iterator[tuple[int, list[HoldTimes]]]:
+    """A new arena, which a round cannot sell out, and who buys there."""
+    made = httpx.post(f"{host.url}/api/frontrow/events", json={"name": "Benchmark", "sample": "arena"}, timeout=60)
+    event_id = made.raise_for_status().json()["id"]
+    seats = httpx.get(f"{host.url}/api/frontrow/events/{event_id}/seats", timeout=60).json()["seats"]
+    ids, position_of = iter([seat["id"] for seat in seats]), {seat["id"]: seat["position"] for seat in seats}
+    buyers = [HoldTimes(connect(port_of(host)), event_id, ids, position_of) for _ in range(at_once)]
+    yield event_id, buyers
+    for buyer in buyers:
+        buyer.sock.close()
+
+
+@contextmanager
+def crowd_of(port: int, event_id: int, watchers: int) -> Iterator[Crowd]:
+    """That many watchers, all of whom have the map."""
+    crowd = Crowd(port, event_id, watchers)
+    crowd.wait_for_the_map()
+    yield crowd
+    crowd.close()
+
+
 def measure(urls: dict[str, Any], arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
     """The sale with watchers of the host's, and with the same connections to somebody else, in turns."""
     where = {"postgres_url": urls["postgres_url"], "redis_url": urls["redis_url"], "data_dir": data_dir}
     with host_process({"frontrow": {"samples": False}}, **where) as host:
-        made = httpx.post(f"{host.url}/api/frontrow/events", json={"name": "Benchmark", "sample": "arena"}, timeout=60)
-        event_id = made.raise_for_status().json()["id"]
-        seats = httpx.get(f"{host.url}/api/frontrow/events/{event_id}/seats", timeout=60).json()["seats"]
-        ids, position_of = iter([seat["id"] for seat in seats]), {seat["id"]: seat["position"] for seat in seats}
-        port = int(host.url.rpartition(":")[2])
-        buyers = [HoldTimes(connect(port), event_id, ids, position_of) for _ in range(arguments.at_once)]
-        nobody = Crowd(port, event_id, 0)
-        alone = figures(host, buyers, nobody, arguments.seconds)
+        with sale(host, arguments.at_once) as (event_id, buyers):
+            alone = figures(host, buyers, Crowd(port_of(host), event_id, 0), arguments.seconds)
         watched, controls = [], []
         for _ in range(arguments.rounds):
-            crowd = Crowd(port, event_id, arguments.watchers)
-            crowd.wait_for_the_map()
-            watched.append(figures(host, buyers, crowd, arguments.seconds))
-            crowd.close()
-            control = Control(watched[-1])
-            crowd = Crowd(control.port, event_id, arguments.watchers)
-            crowd.wait_for_the_map()
-            controls.append(figures(host, buyers, crowd, arguments.seconds))
-            crowd.close()
-            control.close()
-        for buyer in buyers:
-            buyer.sock.close()
+            with sale(host, arguments.at_once) as (event_id, buyers):
+                with crowd_of(port_of(host), event_id, arguments.watchers) as crowd:
+                    watched.append(figures(host, buyers, crowd, arguments.seconds))
+                control = Control(watched[-1])
+                with crowd_of(control.port, event_id, arguments.watchers) as crowd:
+                    controls.append(figures(host, buyers, crowd, arguments.seconds))
+                control.close()
     return {
         "alone": alone,
         "watched": _median_of(watched),
