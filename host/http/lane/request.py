@@ -7,7 +7,6 @@ no plain hexadecimal number. The rest is checked here, with its clause.
 
 import re
 from collections import deque
-from operator import methodcaller
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -26,8 +25,6 @@ _UNSERVED_METHODS = frozenset(
 )
 # As a number: bytes look for one ten times as fast as for bytes.
 _HASH = ord("#")
-# llhttp leaves those behind a value.
-_without_blanks = methodcaller("rstrip", b" \t")
 # RFC 3986 §3.2.2 without userinfo.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.A-Za-z%_~-]+\](?::[0-9]*)?")
 
@@ -83,8 +80,7 @@ class RequestParser:
         self._has_begun = False
         self._raw_bytes = self._trailer_bytes = 0
         self._target = b""
-        # Names and values of headers in turn.
-        self._fields = list[bytes]()
+        self._fields = list[tuple[bytes, bytes]]()
         self._known_host = b""
 
     @property
@@ -143,7 +139,7 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:
-            self._fields += (name, value)
+            self._fields.append((name, value))
             return
         # Trailers: too late to be believed, whatever they say (RFC 9110 §6.5.1 lets us drop them).
         self._trailer_bytes += len(name) + len(value) + 4
@@ -152,10 +148,14 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         parser, target, fields = self._parser, self._target, self._fields
-        names = fields[::2]
-        self._check_size(sum(map(len, fields)) + 4 * len(names) + len(target), len(names))
+        head_bytes = self._raw_bytes
+        if head_bytes > self._limits.header_bytes_max:
+            # With what follows it: so it has to be counted.
+            head_bytes = len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
+        self._check_size(head_bytes, len(fields))
         method = parser.get_method().decode("ascii")
-        headers = list(zip(map(bytes.lower, names), map(_without_blanks, fields[1::2]), strict=True))
+        # llhttp leaves the blanks behind a value.
+        headers = [(name.lower(), value.rstrip(b" \t")) for name, value in fields]
         request = self._request = Request(method, target, headers)
         if not parser.should_keep_alive():
             request.keep_alive = False

@@ -5,8 +5,8 @@ there at once; in chunks for HTTP/1.1; by the connection's end for HTTP/1.0.
 """
 
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -27,9 +27,6 @@ DISCARDED_BYTES_MAX = 256 * KIB
 
 # Headers that say how the answer is sent. The framing is not the app's (ASGI's HTTP spec).
 _SERVERS_OWN = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date"})
-_as_pair = cast("Callable[[Iterable[bytes]], tuple[bytes, bytes]]", tuple)
-# Stands for a header that is not sent.
-_LEFT_OUT = b"\r\n"
 _BY_LENGTH, _CHUNKED, _BY_END, _NONE = range(4)
 
 
@@ -188,29 +185,27 @@ class Exchange:
         """The status line and the app's headers without those that are the server's to set; the length among them."""
         shared = self._connection.shared
         known, date_line = shared.header_lines, shared.date_line
-        # ASGI lets a pair be any iterable.
-        pairs = [*map(_as_pair, headers)]
-        lines = known.find(pairs)
+        lines = [status_line(status)]
         length: int | None = None
-        for _ in range(lines.count(b"")):
-            at = lines.index(b"")
-            name, value = pairs[at]
+        for name, value in headers:
+            line = known.get((name, value))
+            if line is not None:
+                lines.append(line)
+                continue
             own = name.lower()
-            lines[at] = known.make(name, value) if own not in _SERVERS_OWN else _LEFT_OUT
-            if own == b"content-length":
+            if own not in _SERVERS_OWN:
+                lines.append(known.make(name, value))
+            elif own == b"content-length":
                 if length is not None or not value.isdigit():
                     raise ValueError("an answer has at most one Content-Length, which is a number")
                 length = int(value)
                 if status != 204:
                     # RFC 9110 §8.6 forbids it with a 204.
-                    lines[at] = b"content-length: %b\r\n" % value
+                    lines.append(b"content-length: %b\r\n" % value)
             elif own == b"date":
                 date_line = b"date: %b\r\n" % value
             elif own == b"connection" and b"close" in value.lower():
                 self.keep_alive = False
-        if _LEFT_OUT in lines:
-            lines = [line for line in lines if line is not _LEFT_OUT]
-        lines.insert(0, status_line(status))
         lines.append(date_line)
         return lines, length
 
