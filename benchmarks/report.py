@@ -52,9 +52,10 @@ def _summary(found: Measurements) -> Iterator[str]:
 
 
 def _busy(found: Measurements) -> str:
-    worst = max((each.busy_share for each in found.benchmarks), default=0)
+    worst = max((each.busy_share or 0 for each in found.benchmarks), default=0)
     noisy = [each.title for each in found.benchmarks if each.is_noisy]
-    words = f"at most {worst:.0%} of all cores"
+    unknown = sum(each.busy_share is None for each in found.benchmarks)
+    words = f"at most {worst:.0%} of all cores{f', not kept for {unknown} of them' if unknown else ''}"
     return f"{words}; **noisy: others were at work before {len(noisy)} of them**" if noisy else words
 
 
@@ -85,7 +86,8 @@ def _table(benchmark: Benchmark) -> Iterator[str]:
         yield ""
     noisy = ", others at work" if benchmark.is_noisy else ""
     at = f"{benchmark.at:%Y-%m-%d %H:%M} UTC"
-    about = f"{at}, {benchmark.took_s:g} s, load before {benchmark.load_1m:g}{noisy}"
+    load = "not kept" if benchmark.load_1m is None else f"{benchmark.load_1m:g}"
+    about = f"{at}, {benchmark.took_s:g} s, load before {load}{noisy}"
     yield f"    {benchmark.command}\n\n{about}, commit {benchmark.commit or 'unknown'}\n"
 
 

@@ -68,7 +68,8 @@ class Result(_Record):
 
 
 class Benchmark(_Record):
-    """One benchmark, run once. `busy_share` is how much of all cores others used in the second before it.
+    """One benchmark, run once. `busy_share` is how much of all cores others used in the second before it; it and the
+    load are None for a run of which only the output was kept.
 
     `error` says why there are no results, or not all; `output` is the JSON object that it printed.
     """
@@ -81,8 +82,8 @@ class Benchmark(_Record):
     at: AwareDatetime
     commit: str
     took_s: float
-    load_1m: float
-    busy_share: float
+    load_1m: float | None
+    busy_share: float | None
     error: str = ""
     results: tuple[Result, ...] = ()
     output: Annotated[dict[str, Any], Field(repr=False)] = {}
@@ -90,7 +91,7 @@ class Benchmark(_Record):
     @property
     def is_noisy(self) -> bool:
         """Whether others were at work on the machine when it began."""
-        return self.busy_share > BUSY_SHARE_MAX
+        return (self.busy_share or 0) > BUSY_SHARE_MAX
 
 
 class Machine(_Record):

@@ -57,3 +57,17 @@ def test_the_report_in_the_repository_is_made_of_the_measurements_beside_it() ->
     """Whoever changes one changes both: `make bench`."""
     page, data = (ROOT / name for name in REPORTS)
     assert page.read_text(encoding="utf-8") == markdown(parse_measurements(data.read_text(encoding="utf-8"), data))
+
+
+def test_a_run_whose_load_was_not_kept_says_so() -> None:
+    found = measured({"requests_per_s": 1.0})
+    kept = found.model_copy(
+        update={
+            "benchmarks": tuple(
+                each.model_copy(update={"load_1m": None, "busy_share": None}) for each in found.benchmarks
+            )
+        }
+    )
+    assert "load before not kept" in markdown(kept)
+    assert "not kept for 1 of them" in markdown(kept)
+    assert "not kept" not in markdown(found)
