@@ -151,7 +151,7 @@ async def settle(house: House, tally: Tally, sold: Sold) -> dict[str, Any]:
         for seat in seats:
             if (other := owners.setdefault((event_id, seat), order_id)) != order_id:
                 tally.breach(f"buyers: seat {seat} was sold to {other} and to {order_id}")
-    verdicts = [(await _verdict(house, run_id)) for run_id in sold.runs]
+    verdicts = [(await _verdict(house, run_id, told)) for run_id, told in sold.runs.items()]
     for run_id, verdict in zip(sold.runs, verdicts, strict=True):
         if verdict == "broke":
             tally.breach(f"crowds: run {run_id} broke a promise")
@@ -167,7 +167,10 @@ async def settle(house: House, tally: Tally, sold: Sold) -> dict[str, Any]:
     }
 
 
-async def _verdict(house: House, run_id: str) -> str:
-    """A run's verdict as it is now: one whose database was away is judged once that is back."""
+async def _verdict(house: House, run_id: str, told: str) -> str:
+    """A run's verdict as it is now: one whose database was away is judged once that is back.
+
+    Of one that is no longer kept, what was told as it ended.
+    """
     answer = await house.http.get(f"{API}/runs/{run_id}")
-    return str(answer.json()["verdict"]) if answer.status_code == 200 else "unknown"
+    return str(answer.json()["verdict"]) if answer.status_code == 200 else told

@@ -12,7 +12,8 @@ CHECKED = """\
 | --- | --- | --- |
 | no seat has two owners, and who was told "confirmed" owns the seats | {orders:,} orders that buyers were told of; \
 {invariants} invariants counted in the database | {audit} |
-| every stampede holds | {runs:,} of them; without a verdict, for their host was killed: {runs_unknown} | holds |
+| every stampede holds | {runs:,} of them, judged as they ended and again at the end; \
+without a verdict: {runs_unknown} | holds |
 | what clients of the Raft lab saw is linearizable, no invariant was broken | {commands:,} commands on {keys:,} keys, \
 {undecided} undecided; the lab's own checks | {checks} |
 | every screen shows the same picture, nothing acknowledged is lost | {boards} boards with {strokes:,} strokes, \
